@@ -1,0 +1,141 @@
+// Turns a value into the MIME bundle that a front end shows: the richest view it has, and always a plain text one.
+import { inspect } from "node:util";
+import { formatFigure, isFigure } from "./figure.ts";
+import { formatFrame, isFrame } from "./frame.ts";
+
+/** Data by MIME type, as in Jupyter's `display_data`: JSON types hold values, binary types base64 text. */
+export type MimeBundle = Record<string, unknown>;
+
+/** What a value looks like: the content of a `display_data` or `execute_result` message. */
+export interface Formatted {
+  data: MimeBundle;
+  metadata?: Record<string, unknown>;
+}
+
+/** A value with this method shows itself: it returns a MIME bundle, or a promise of one. */
+export const displaySymbol: unique symbol = Symbol.for("Jupyter.display") as never;
+
+/** No text view is longer than this: a front end that gets 50 MB of text stops answering. */
+const textLimit = 100_000;
+
+/**
+ * The view of a value. A promise is returned only when the value shows itself asynchronously; everything else is done at once, so that the order
+ * of outputs is kept. A view that fails never hides the value: its text is shown with a note that says what failed.
+ */
+export function format(value: unknown): Formatted | Promise<Formatted> {
+  try {
+    const view = richView(value);
+    if (view === undefined) return { data: { "text/plain": textOf(value) } };
+    return isPromise(view) ? view.then(withText(value), broken(value)) : withText(value)(view);
+  } catch (error) {
+    return broken(value)(error);
+  }
+}
+
+/** The text of a value as `util.inspect` writes it, without colours, cut with a note when it is very long. */
+export function textOf(value: unknown): string {
+  let text: string;
+  try {
+    text = inspect(value, { colors: false, depth: 4, maxArrayLength: 100, maxStringLength: 20_000, breakLength: 100 });
+  } catch (error) {
+    text = `[${typeof value} that cannot be inspected: ${messageOf(error)}]`;
+  }
+  if (value instanceof Error) text = withoutForeignFrames(text);
+  return shortened(text);
+}
+
+type View = Formatted | undefined | Promise<Formatted | undefined>;
+
+function richView(value: unknown): View {
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return undefined;
+  const own = (value as { [displaySymbol]?: unknown })[displaySymbol];
+  if (typeof own === "function") return then(own.call(value), (data) => ({ data: data as MimeBundle }));
+  if (typeof value === "function") return undefined;
+  if (isFigure(value)) return formatFigure(value);
+  if (isFrame(value)) return formatFrame(value);
+  if (value instanceof Uint8Array) return imageBytes(value);
+  return selfRendering(value as Record<string, unknown>);
+}
+
+/** Objects of other libraries that can draw themselves: `toHTML()`, `toSVG()`, `toPNG()`. */
+function selfRendering(value: Record<string, unknown>): View {
+  for (const [method, mime] of [
+    ["toHTML", "text/html"],
+    ["toSVG", "image/svg+xml"],
+    ["toPNG", "image/png"],
+  ] as const) {
+    const draw = value[method];
+    if (typeof draw !== "function") continue;
+    return then(draw.call(value), (drawn) => {
+      const data = drawn instanceof Uint8Array ? Buffer.from(drawn).toString("base64") : drawn;
+      return typeof data === "string" ? { data: { [mime]: data } } : undefined;
+    });
+  }
+  return undefined;
+}
+
+function imageBytes(bytes: Uint8Array): Formatted | undefined {
+  const mime =
+    bytes[0] === 0x89 && bytes[1] === 0x50 && bytes[2] === 0x4e && bytes[3] === 0x47
+      ? "image/png"
+      : bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff
+        ? "image/jpeg"
+        : undefined;
+  if (mime === undefined) return undefined;
+  const kind = mime.slice(6).toUpperCase();
+  return {
+    data: {
+      [mime]: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"),
+      "text/plain": `${kind} image, ${bytes.length} bytes`,
+    },
+  };
+}
+
+/** Adds the text view where the value's own view has none, and refuses what is no MIME bundle. */
+function withText(value: unknown): (view: Formatted | undefined) => Formatted {
+  return (view) => {
+    if (view === undefined) return { data: { "text/plain": textOf(value) } };
+    if (
+      view.data === null ||
+      typeof view.data !== "object" ||
+      !Object.keys(view.data).every((key) => key.includes("/"))
+    ) {
+      return broken(value)(
+        new TypeError(`expected an object with MIME types as keys, got ${shortened(inspect(view.data), 200)}`),
+      );
+    }
+    return typeof view.data["text/plain"] === "string"
+      ? view
+      : { ...view, data: { ...view.data, "text/plain": textOf(value) } };
+  };
+}
+
+function broken(value: unknown): (error: unknown) => Formatted {
+  return (error) => ({ data: { "text/plain": `${textOf(value)}\n[its own view failed: ${messageOf(error)}]` } });
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as { then?: unknown } | undefined)?.then === "function";
+}
+
+function then<T>(value: unknown, next: (value: unknown) => T): T | Promise<T> {
+  return isPromise(value) ? value.then(next) : next(value);
+}
+
+const foreignFrame = /^\s+at .*(?:\(|\s)(?:node:|evalmachine|.*kernel[\\/](?:dist|worker|core)[\\/])/;
+
+/** Leaves out the stack frames of Node and of the kernel itself: nobody who reads a cell's error can act on them. */
+function withoutForeignFrames(text: string): string {
+  return text
+    .split("\n")
+    .filter((line) => !foreignFrame.test(line))
+    .join("\n");
+}
+
+function shortened(text: string, limit = textLimit): string {
+  if (text.length <= limit) return text;
+  const tail = Math.floor(limit / 10);
+  return `${text.slice(0, limit - tail)}\n... ${text.length - limit} characters left out ...\n${text.slice(-tail)}`;
+}
