@@ -1,0 +1,121 @@
+// tfjs-node-gpu's own backend and kernels on our binding: all of its 150 kernels run unchanged, except those replaced below.
+import util from "node:util";
+import * as tf from "@tensorflow/tfjs-core";
+import { createTensorsTypeOpAttr, NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import { type Binding, createBinding, type Metadata, type OpAttr } from "./binding.ts";
+import type { LibTensorFlow } from "./libtensorflow.ts";
+
+// Node 23 removed what tfjs-node-gpu 4.22 still calls (tensorflow/tfjs#8425).
+(util as any).isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+
+// The parts of tfjs-node's backend that we use or extend; its own typing makes most of them private.
+interface NodeBackend {
+  createOutputTensor(metadata: Metadata): tf.Tensor;
+  getInputTensorIds(tensors: tf.TensorInfo[]): number[];
+  executeSingleOutput(name: string, attrs: OpAttr[], inputs: tf.TensorInfo[]): tf.Tensor;
+  move(
+    dataId: object,
+    values: tf.backend_util.BackendValues,
+    shape: number[],
+    dtype: tf.DataType,
+    refCount: number,
+  ): void;
+  tensorMap: { get(dataId: object): { values: unknown } | undefined };
+}
+const NodeBackend = NodeJSKernelBackend as unknown as new (binding: Binding, packageName: string) => NodeBackend;
+
+/** tfjs-node's backend, with tensors freed when nobody holds them any more. */
+export class TensorFlowBackend extends NodeBackend {
+  readonly native: Binding;
+  /** values written by JavaScript while tracing: constants of the graph */
+  readonly literals = new WeakSet<object>();
+  // Keyed by dataId: every tensor that shares the data (reshape, clone) holds that object.
+  readonly #abandoned: FinalizationRegistry<number>;
+
+  constructor(native: Binding, cuda: boolean) {
+    super(native, cuda ? "@tensorflow/tfjs-node-gpu" : "@tensorflow/tfjs-node");
+    this.native = native;
+    this.#abandoned = new FinalizationRegistry((id) => native.deleteTensor(id));
+  }
+
+  override createOutputTensor(metadata: Metadata): tf.Tensor {
+    const tensor = super.createOutputTensor(metadata);
+    this.#abandoned.register(tensor.dataId, metadata.id);
+    return tensor;
+  }
+
+  override move(
+    dataId: object,
+    values: tf.backend_util.BackendValues,
+    shape: number[],
+    dtype: tf.DataType,
+    refCount: number,
+  ): void {
+    if (this.native.tracer() && values) this.literals.add(values);
+    super.move(dataId, values, shape, dtype, refCount);
+  }
+
+  /** The binding's id of a tensor; writes it to the device first when it still waits in JavaScript. */
+  idOf(tensor: tf.TensorInfo): number {
+    const pending = this.tensorMap.get(tensor.dataId)?.values != null;
+    const [id] = this.getInputTensorIds([tensor]);
+    if (pending) this.#abandoned.register(tensor.dataId as object, id);
+    return id;
+  }
+}
+
+/** The active backend if it is TensorFlow's. */
+export function tensorflowBackend(): TensorFlowBackend | undefined {
+  return tf.getBackend() === "tensorflow" ? (tf.backend() as unknown as TensorFlowBackend) : undefined;
+}
+
+/** Registers the backend "tensorflow" and its kernels. */
+export async function registerTensorFlow(lib: LibTensorFlow): Promise<Binding> {
+  const binding = createBinding(lib);
+  tf.registerBackend(
+    "tensorflow",
+    () => new TensorFlowBackend(binding, lib.variant === "cuda") as unknown as tf.KernelBackend,
+    3,
+  );
+  await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  replaceKernels();
+  refuseAssignWhileTracing(binding);
+  return binding;
+}
+
+// A traced function is pure: a variable assigned in it would be left with a value of the graph.
+function refuseAssignWhileTracing(binding: Binding) {
+  const { assign } = tf.Variable.prototype;
+  tf.Variable.prototype.assign = function (value) {
+    const tracer = binding.tracer();
+    if (tracer) throw tracer.refuse(`assign to the variable ${this.name}`);
+    assign.call(this, value);
+  };
+}
+
+function replaceKernels() {
+  const replace = (kernelName: string, kernelFunc: tf.KernelFunc) => {
+    tf.unregisterKernel(kernelName, "tensorflow");
+    tf.registerKernel({ kernelName, backendName: "tensorflow", kernelFunc });
+  };
+  // tfjs-node reads the indices back to check their bounds: that breaks tracing and stalls a GPU. TensorFlow checks them.
+  replace("GatherV2", ({ inputs, backend, attrs }) => {
+    const { x, indices } = inputs as { x: tf.Tensor; indices: tf.Tensor };
+    const { axis, batchDims } = attrs as unknown as tf.GatherV2Attrs;
+    tf.backend_util.segment_util.collectGatherOpShapeInfo(x, indices, axis, batchDims);
+    const at = tf.scalar(axis, "int32");
+    const native = backend as TensorFlowBackend;
+    const out = native.executeSingleOutput(
+      "GatherV2",
+      [
+        { name: "batch_dims", type: native.native.TF_ATTR_INT, value: batchDims },
+        createTensorsTypeOpAttr("Tparams", x.dtype),
+        createTensorsTypeOpAttr("Tindices", indices.dtype),
+        createTensorsTypeOpAttr("Taxis", "int32"),
+      ],
+      [x, indices, at],
+    );
+    at.dispose();
+    return out;
+  });
+}

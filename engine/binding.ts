@@ -1,0 +1,303 @@
+// The TFJSBinding of tfjs-node-gpu in TypeScript over the C API: a table of tensor handles and `executeOp`. While a trace
+// is open, `executeOp` adds a node to its graph instead of running the op (see trace.ts).
+import type { LibTensorFlow } from "./libtensorflow.ts";
+
+export const TF_FLOAT = 1;
+export const TF_INT32 = 3;
+export const TF_UINT8 = 4;
+export const TF_STRING = 7;
+export const TF_COMPLEX64 = 8;
+export const TF_INT64 = 9;
+export const TF_BOOL = 10;
+export const TF_RESOURCE = 20;
+
+const dtypes: Record<number, { name: string; bytes: number; array?: any }> = {
+  [TF_FLOAT]: { name: "float32", bytes: 4, array: Float32Array },
+  [TF_INT32]: { name: "int32", bytes: 4, array: Int32Array },
+  [TF_UINT8]: { name: "uint8", bytes: 1, array: Uint8Array },
+  [TF_STRING]: { name: "string", bytes: 24 }, // sizeof(TF_TString)
+  [TF_COMPLEX64]: { name: "complex64", bytes: 8, array: Float32Array },
+  [TF_INT64]: { name: "int64", bytes: 8, array: BigInt64Array },
+  [TF_BOOL]: { name: "bool", bytes: 1, array: Uint8Array },
+};
+
+const ATTR = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: 9 } as const;
+
+/** What tfjs' kernels pass for an op attribute. */
+export interface OpAttr {
+  name: string;
+  type: number;
+  value: any;
+}
+
+/** An output of a graph node, TF_Output of the C API. */
+export interface NodeOutput {
+  oper: bigint;
+  index: number;
+}
+
+/** A tensor behind an id: a handle of the eager runtime, or a value of a graph that is being traced. */
+export interface Entry {
+  shape: number[];
+  dtype: number;
+  handle?: bigint;
+  node?: NodeOutput;
+  /** the trace that a node belongs to */
+  tracer?: Tracer;
+  /** the value was written by JavaScript while a trace was open, so it is a constant of that trace */
+  literal?: boolean;
+}
+
+/** An open trace, as the binding sees it. */
+export interface Tracer {
+  executeOp(name: string, attrs: OpAttr[], inputs: Entry[], outputs: number): Entry[];
+  /** the error for something that only a real value can answer */
+  refuse(what: string): Error;
+  isLiteral(values: object): boolean;
+}
+
+export interface Metadata {
+  id: number;
+  shape: number[];
+  dtype: number;
+}
+
+export type Binding = ReturnType<typeof createBinding>;
+
+export const sizeOf = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
+export const bytesOf = (entry: { shape: number[]; dtype: number }) => sizeOf(entry.shape) * dtypes[entry.dtype].bytes;
+/** `float32[2,3]` */
+export const describe = (entry: { shape: number[]; dtype: number }) =>
+  `${dtypes[entry.dtype]?.name ?? `dtype ${entry.dtype}`}[${entry.shape}]`;
+export const dims = (shape: number[]) => BigInt64Array.from(shape, BigInt);
+
+export function createBinding(lib: LibTensorFlow) {
+  const entries = new Map<number, Entry>();
+  let nextId = 1;
+  let tracer: Tracer | undefined;
+  let device = "";
+  let liveBytes = 0;
+  let peakBytes = 0;
+
+  function add(entry: Entry): Metadata {
+    const id = nextId++;
+    entries.set(id, entry);
+    if (entry.handle !== undefined) {
+      liveBytes += bytesOf(entry);
+      if (liveBytes > peakBytes) peakBytes = liveBytes;
+    }
+    return { id, shape: entry.shape, dtype: entry.dtype };
+  }
+
+  function get(id: number): Entry {
+    const entry = entries.get(id);
+    if (!entry) throw new Error(`tensor ${id} is disposed or was never made`);
+    return entry;
+  }
+
+  function newNativeTensor(shape: number[], dtype: number, values: any): bigint {
+    const type = dtypes[dtype];
+    if (!type) throw new Error(`tensors of TensorFlow's dtype ${dtype} cannot be made from JavaScript values`);
+    const size = sizeOf(shape);
+    const bytes = size * type.bytes;
+    const tensor: bigint = lib.TF_AllocateTensor(dtype, dims(shape), shape.length, bytes);
+    if (!tensor) throw new Error(`cannot allocate ${bytes} bytes for ${describe({ shape, dtype })}`);
+    if (size === 0) return tensor;
+    const data: bigint = lib.TF_TensorData(tensor);
+    if (dtype === TF_STRING) {
+      for (let i = 0; i < size; i++) {
+        const at = data + BigInt(i * type.bytes);
+        const text: Uint8Array = typeof values[i] === "string" ? Buffer.from(values[i]) : values[i];
+        lib.TF_StringInit(at);
+        lib.TF_StringCopy(at, text, text.length);
+      }
+      return tensor;
+    }
+    // tfjs writes an int64 as two 32-bit halves (Int64Scalar): the same bytes, little endian.
+    const halves = dtype === TF_INT64 && values instanceof Int32Array && values.length === 2 * size;
+    const ready =
+      values instanceof type.array || halves
+        ? values
+        : dtype === TF_INT64
+          ? BigInt64Array.from(values, BigInt)
+          : type.array.from(values);
+    if (ready.byteLength !== bytes) {
+      lib.TF_DeleteTensor(tensor);
+      throw new Error(`${describe({ shape, dtype })} needs ${bytes} bytes of values, got ${ready.byteLength}`);
+    }
+    lib.memcpy(data, ready, bytes);
+    return tensor;
+  }
+
+  function readNativeTensor(tensor: bigint, entry: Entry): any {
+    const type = dtypes[entry.dtype];
+    const data: bigint = lib.TF_TensorData(tensor);
+    const size = sizeOf(entry.shape);
+    if (entry.dtype === TF_STRING) {
+      return Array.from({ length: size }, (_, i) => {
+        const at = data + BigInt(i * type.bytes);
+        const text = new Uint8Array(Number(lib.TF_StringGetSize(at)));
+        if (text.length) lib.memcpy(text, lib.TF_StringGetDataPointer(at), text.length);
+        return text;
+      });
+    }
+    const bytes = Number(lib.TF_TensorByteSize(tensor));
+    const values = new type.array(bytes / type.array.BYTES_PER_ELEMENT);
+    if (bytes) lib.memcpy(values, data, bytes);
+    return entry.dtype === TF_INT64 ? Int32Array.from(values, Number) : values;
+  }
+
+  function setAttr(op: bigint, { name, type, value }: OpAttr): unknown {
+    switch (type) {
+      case ATTR.string:
+        return lib.TFE_OpSetAttrString(op, name, value, Buffer.byteLength(value));
+      case ATTR.int:
+        if (Array.isArray(value)) return lib.TFE_OpSetAttrIntList(op, name, dims(value), value.length);
+        return lib.TFE_OpSetAttrInt(op, name, value);
+      case ATTR.float:
+        return lib.TFE_OpSetAttrFloat(op, name, value);
+      case ATTR.bool:
+        return lib.TFE_OpSetAttrBool(op, name, value ? 1 : 0);
+      case ATTR.type:
+        return lib.TFE_OpSetAttrType(op, name, value);
+      case ATTR.shape:
+        return lib.TFE_OpSetAttrShape(op, name, dims(value), value.length, lib.status);
+      default:
+        throw new Error(`attribute ${name} has type ${type}, which the binding does not carry`);
+    }
+  }
+
+  /** Runs an op, or a compiled function when `xla`, and gives its raw output handles. */
+  function run(name: string, attrs: OpAttr[], inputs: bigint[], outputs: number, xla: boolean, where: () => string) {
+    const op: bigint = lib.TFE_NewOp(lib.context, name, lib.status);
+    lib.check(name);
+    try {
+      if (device) lib.TFE_OpSetDevice(op, device, lib.status);
+      for (const attr of attrs) setAttr(op, attr);
+      if (xla) lib.TFE_OpSetAttrBool(op, "_XlaMustCompile", 1);
+      for (const handle of inputs) lib.TFE_OpAddInput(op, handle, lib.status);
+      if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
+      const handles = new BigUint64Array(Math.max(outputs, 1));
+      lib.TFE_Execute(op, handles, Int32Array.of(outputs), lib.status);
+      if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
+      return handles;
+    } finally {
+      lib.TFE_DeleteOp(op);
+    }
+  }
+
+  function entryOf(handle: bigint): Entry {
+    const rank: number = lib.TFE_TensorHandleNumDims(handle, lib.status);
+    const shape = new Array<number>(rank);
+    for (let i = 0; i < rank; i++) shape[i] = Number(lib.TFE_TensorHandleDim(handle, i, lib.status));
+    return { handle, shape, dtype: lib.TFE_TensorHandleDataType(handle) };
+  }
+
+  function executeOp(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
+    const inputs = inputIds.map(get);
+    let results: Entry[];
+    if (tracer) {
+      results = tracer.executeOp(name, attrs, inputs, outputs);
+    } else {
+      const foreign = inputs.find((entry) => entry.handle === undefined);
+      if (foreign) throw foreign.tracer!.refuse(`use a value of a finished jit trace in ${name}`);
+      const handles = run(
+        name,
+        attrs,
+        inputs.map((entry) => entry.handle!),
+        outputs,
+        false,
+        () => `${name}(${inputs.map(describe).join(", ")})`,
+      );
+      results = Array.from({ length: outputs }, (_, i) => entryOf(handles[i]));
+    }
+    return results.map((entry) => {
+      const made = add(entry);
+      // tfjs has neither int64 nor uint8: ops that give them (Where, DecodePng...) are cast at the border.
+      if (entry.dtype !== TF_INT64 && entry.dtype !== TF_UINT8) return made;
+      const cast = executeOp("Cast", castAttrs(entry.dtype, TF_INT32), [made.id], 1)[0];
+      binding.deleteTensor(made.id);
+      return cast;
+    });
+  }
+
+  const binding = {
+    TensorMetadata: class {} as any,
+    TFEOpAttr: class {} as any,
+    TF_FLOAT,
+    TF_INT32,
+    TF_INT64,
+    TF_BOOL,
+    TF_COMPLEX64,
+    TF_STRING,
+    TF_RESOURCE,
+    TF_UINT8,
+    TF_ATTR_STRING: ATTR.string,
+    TF_ATTR_INT: ATTR.int,
+    TF_ATTR_FLOAT: ATTR.float,
+    TF_ATTR_BOOL: ATTR.bool,
+    TF_ATTR_TYPE: ATTR.type,
+    TF_ATTR_SHAPE: ATTR.shape,
+    TF_ATTR_RESOURCE: ATTR.resource,
+    TF_Version: lib.TF_Version() as string,
+    lib,
+
+    createTensor(shape: number[], dtype: number, values: any): number {
+      const tensor = newNativeTensor(shape, dtype, values);
+      const handle: bigint = lib.TFE_NewTensorHandle(tensor, lib.status);
+      lib.TF_DeleteTensor(tensor);
+      lib.check(`tensor ${describe({ shape, dtype })}`);
+      return add({ handle, shape: [...shape], dtype, literal: tracer?.isLiteral(values) }).id;
+    },
+    deleteTensor(id: number): void {
+      const entry = entries.get(id);
+      if (!entry) return;
+      entries.delete(id);
+      if (entry.handle === undefined) return;
+      liveBytes -= bytesOf(entry);
+      lib.TFE_DeleteTensorHandle(entry.handle);
+    },
+    tensorDataSync(id: number): any {
+      const entry = get(id);
+      if (entry.handle === undefined) throw entry.tracer!.refuse("read a tensor's value");
+      const tensor: bigint = lib.TFE_TensorHandleResolve(entry.handle, lib.status);
+      lib.check(`reading ${describe(entry)}`);
+      const values = readNativeTensor(tensor, entry);
+      lib.TF_DeleteTensor(tensor);
+      return values;
+    },
+    executeOp: executeOp as any,
+    isUsingGpuDevice: () => lib.variant === "cuda" && !device.includes("CPU"),
+    getNumOfTensors: () => entries.size,
+    getNumOfSavedModels: () => 0,
+    loadSavedModel: unsupported,
+    deleteSavedModel: unsupported,
+    runSavedModel: unsupported,
+
+    // What the engine itself uses beyond tfjs' interface.
+    add,
+    get,
+    run,
+    /** Ops run on this device from now on; "" lets TensorFlow choose. */
+    setDevice(name: string) {
+      device = name;
+    },
+    device: () => device,
+    memory: () => ({ numHandles: entries.size, liveBytes, peakBytes }),
+    tracer: () => tracer,
+    setTracer(next: Tracer | undefined) {
+      tracer = next;
+    },
+  };
+  return binding;
+}
+
+const castAttrs = (from: number, to: number): OpAttr[] => [
+  { name: "SrcT", type: ATTR.type, value: from },
+  { name: "DstT", type: ATTR.type, value: to },
+  { name: "Truncate", type: ATTR.bool, value: false },
+];
+
+function unsupported(): never {
+  throw new Error("SavedModel is not supported by the engine; load weights from safetensors instead");
+}

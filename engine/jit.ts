@@ -1,0 +1,112 @@
+// jit(f): the first call for a signature of shapes and dtypes traces f into a graph that XLA compiles; later calls run it.
+import * as tf from "@tensorflow/tfjs-core";
+import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
+import { userFrame } from "./frame.ts";
+import { type Flat, flatten } from "./pytree.ts";
+import { type Compiled, Trace } from "./trace.ts";
+
+export interface JitOptions {
+  /** Indices of arguments whose tensors the call frees: `state = step(state, batch)` with `donate: [0]` keeps memory flat. */
+  donate?: number[];
+}
+
+/** A jitted function, and how many programs it has compiled. */
+export type Jitted<F> = F & { readonly cacheSize: () => number };
+
+interface Program extends Compiled {
+  /** the tree that the function returned, to be filled with this call's tensors */
+  result: Flat;
+}
+
+let programs = 0;
+
+/**
+ * Compiles a pure function of tensors.
+ *
+ * `f` takes and returns pytrees: tensors in nested records and arrays. Numbers, strings, booleans and null in the arguments
+ * are static: another value is another program. Tensors that `f` closes over keep the value of the first call, except
+ * tf.Variables, which are read at every call. `f` must be synchronous, must not read values, assign variables, or draw
+ * numbers from Math.random: each of these throws with the line of your code. Gradients, `valueAndGrad` and other jitted
+ * functions can be used inside. On the wasm device `f` runs eagerly.
+ */
+export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions = {}): Jitted<F> {
+  const cache = new Map<string, Program>();
+  const donate = options.donate ?? [];
+  const label = f.name || "anonymous";
+
+  const call = (...args: any[]) => {
+    const backend = tensorflowBackend();
+    // Inside another trace, or under eager autodiff, f is part of what is recorded there.
+    if (backend?.native.tracer() || underTape()) return f(...args);
+    const flat = args.map((arg, i) => flatten(arg, `argument ${i}`));
+    const result = backend ? callCompiled(backend, flat) : tf.tidy(() => f(...args));
+    if (donate.length)
+      dispose(
+        donate.flatMap((i) => flat[i]?.leaves ?? []),
+        flatten(result, "result").leaves,
+      );
+    return result;
+  };
+
+  function callCompiled(backend: TensorFlowBackend, args: Flat[]) {
+    const { native } = backend;
+    const key = `${native.device()}|${args.map((arg) => arg.key).join("|")}`;
+    let program = cache.get(key);
+    if (!program) {
+      program = trace(backend, f, label, args);
+      cache.set(key, program);
+    }
+    const inputs = args.flatMap((arg) => arg.leaves.map((leaf) => native.get(backend.idOf(leaf)).handle!));
+    for (const capture of program.captures) {
+      inputs.push("handle" in capture ? capture.handle : native.get(backend.idOf(capture.variable)).handle!);
+    }
+    const handles = native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
+    const leaves = program.outputs.map(({ shape, dtype }, i) =>
+      backend.createOutputTensor(native.add({ handle: handles[i], shape: [...shape], dtype })),
+    );
+    return program.result.rebuild(leaves);
+  }
+
+  return Object.assign(call as unknown as F, { cacheSize: () => cache.size });
+}
+
+function trace(backend: TensorFlowBackend, f: (...args: any[]) => any, label: string, args: Flat[]): Program {
+  const { native } = backend;
+  const open = new Trace(backend);
+  const random = Math.random;
+  let program: Program | undefined;
+  try {
+    native.setTracer(open);
+    Math.random = () => {
+      throw new Error(
+        `jit: cannot draw from Math.random while tracing${userFrame()}: it would give the same number at every call. ` +
+          "Pass a key and use random.normal, random.uniform or random.bernoulli.",
+      );
+    };
+    tf.tidy(() => {
+      const result = f(...args.map((arg) => arg.rebuild(arg.leaves.map((leaf) => open.input(leaf)))));
+      if (result instanceof Promise)
+        throw new Error(`jit: ${label} is asynchronous; a jitted function must be synchronous`);
+      const flat = flatten(result, `result of ${label}`);
+      const outputs = flat.leaves.map((leaf) => open.output(leaf));
+      // Only the structure outlives the trace: rebuild must not hold the traced tensors.
+      const shell = flatten(flat.rebuild(flat.leaves.map((leaf) => leaf)), "result");
+      program = { ...open.compile(`jit_${label.replace(/\W/g, "_")}_${++programs}`, outputs), result: shell };
+    });
+  } finally {
+    Math.random = random;
+    native.setTracer(undefined);
+    open.close();
+  }
+  return program!;
+}
+
+// tfjs records a tape while it differentiates eagerly; a compiled call would be a hole in it.
+function underTape(): boolean {
+  return (tf.engine() as any).state.gradientDepth > 0;
+}
+
+/** Frees donated tensors, except those that the function returned as they were. */
+function dispose(donated: tf.Tensor[], kept: tf.Tensor[]) {
+  for (const tensor of donated) if (!kept.includes(tensor) && !tensor.isDisposed) tensor.dispose();
+}

@@ -1,0 +1,168 @@
+// TensorFlow's C API by FFI: finds the shared libraries, loads them quietly and declares the functions the engine calls.
+// Signatures follow tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of TensorFlow 2.21. Pointers are bigints.
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import koffi from "koffi";
+
+const signatures = {
+  TF_Version: "const char *TF_Version()",
+  TF_NewStatus: "void *TF_NewStatus()",
+  TF_GetCode: "int TF_GetCode(void *status)",
+  TF_Message: "const char *TF_Message(void *status)",
+  TF_AllocateTensor: "void *TF_AllocateTensor(int dtype, void *dims, int rank, size_t bytes)",
+  TF_TensorData: "void *TF_TensorData(void *tensor)",
+  TF_TensorByteSize: "size_t TF_TensorByteSize(void *tensor)",
+  TF_DeleteTensor: "void TF_DeleteTensor(void *tensor)",
+  TF_StringInit: "void TF_StringInit(void *string)",
+  TF_StringCopy: "void TF_StringCopy(void *string, const void *bytes, size_t size)",
+  TF_StringGetDataPointer: "void *TF_StringGetDataPointer(void *string)",
+  TF_StringGetSize: "size_t TF_StringGetSize(void *string)",
+  TFE_NewContextOptions: "void *TFE_NewContextOptions()",
+  TFE_DeleteContextOptions: "void TFE_DeleteContextOptions(void *options)",
+  TFE_NewContext: "void *TFE_NewContext(void *options, void *status)",
+  TFE_ContextListDevices: "void *TFE_ContextListDevices(void *context, void *status)",
+  TF_DeviceListCount: "int TF_DeviceListCount(void *list)",
+  TF_DeviceListName: "const char *TF_DeviceListName(void *list, int index, void *status)",
+  TF_DeviceListType: "const char *TF_DeviceListType(void *list, int index, void *status)",
+  TF_DeviceListMemoryBytes: "int64_t TF_DeviceListMemoryBytes(void *list, int index, void *status)",
+  TF_DeleteDeviceList: "void TF_DeleteDeviceList(void *list)",
+  TFE_NewTensorHandle: "void *TFE_NewTensorHandle(void *tensor, void *status)",
+  TFE_DeleteTensorHandle: "void TFE_DeleteTensorHandle(void *handle)",
+  TFE_TensorHandleCopySharingTensor: "void *TFE_TensorHandleCopySharingTensor(void *handle, void *status)",
+  TFE_TensorHandleDataType: "int TFE_TensorHandleDataType(void *handle)",
+  TFE_TensorHandleNumDims: "int TFE_TensorHandleNumDims(void *handle, void *status)",
+  TFE_TensorHandleDim: "int64_t TFE_TensorHandleDim(void *handle, int axis, void *status)",
+  TFE_TensorHandleResolve: "void *TFE_TensorHandleResolve(void *handle, void *status)",
+  TFE_NewOp: "void *TFE_NewOp(void *context, const char *name, void *status)",
+  TFE_DeleteOp: "void TFE_DeleteOp(void *op)",
+  TFE_OpSetDevice: "void TFE_OpSetDevice(void *op, const char *device, void *status)",
+  TFE_OpAddInput: "void TFE_OpAddInput(void *op, void *handle, void *status)",
+  TFE_OpSetAttrString: "void TFE_OpSetAttrString(void *op, const char *name, const char *value, size_t length)",
+  TFE_OpSetAttrInt: "void TFE_OpSetAttrInt(void *op, const char *name, int64_t value)",
+  TFE_OpSetAttrFloat: "void TFE_OpSetAttrFloat(void *op, const char *name, float value)",
+  TFE_OpSetAttrBool: "void TFE_OpSetAttrBool(void *op, const char *name, uchar value)",
+  TFE_OpSetAttrType: "void TFE_OpSetAttrType(void *op, const char *name, int value)",
+  TFE_OpSetAttrShape: "void TFE_OpSetAttrShape(void *op, const char *name, void *dims, int rank, void *status)",
+  TFE_OpSetAttrIntList: "void TFE_OpSetAttrIntList(void *op, const char *name, void *values, int count)",
+  TFE_Execute: "void TFE_Execute(void *op, void *handles, void *count, void *status)",
+  TFE_ContextAddFunction: "void TFE_ContextAddFunction(void *context, void *fn, void *status)",
+  TFE_ContextRemoveFunction: "void TFE_ContextRemoveFunction(void *context, const char *name, void *status)",
+  TF_NewGraph: "void *TF_NewGraph()",
+  TF_DeleteGraph: "void TF_DeleteGraph(void *graph)",
+  TF_NewOperation: "void *TF_NewOperation(void *graph, const char *type, const char *name)",
+  TF_FinishOperation: "void *TF_FinishOperation(void *description, void *status)",
+  TF_AddInput: "void TF_AddInput(void *description, TF_Output input)",
+  TF_AddInputList: "void TF_AddInputList(void *description, void *inputs, int count)",
+  TF_SetAttrString: "void TF_SetAttrString(void *description, const char *name, const char *value, size_t length)",
+  TF_SetAttrInt: "void TF_SetAttrInt(void *description, const char *name, int64_t value)",
+  TF_SetAttrFloat: "void TF_SetAttrFloat(void *description, const char *name, float value)",
+  TF_SetAttrBool: "void TF_SetAttrBool(void *description, const char *name, uchar value)",
+  TF_SetAttrType: "void TF_SetAttrType(void *description, const char *name, int value)",
+  TF_SetAttrShape: "void TF_SetAttrShape(void *description, const char *name, void *dims, int rank)",
+  TF_SetAttrIntList: "void TF_SetAttrIntList(void *description, const char *name, void *values, int count)",
+  TF_SetAttrTensor: "void TF_SetAttrTensor(void *description, const char *name, void *tensor, void *status)",
+  TF_GraphGetTensorNumDims: "int TF_GraphGetTensorNumDims(void *graph, TF_Output output, void *status)",
+  TF_GraphGetTensorShape:
+    "void TF_GraphGetTensorShape(void *graph, TF_Output output, void *dims, int rank, void *status)",
+  TF_OperationOutputType: "int TF_OperationOutputType(TF_Output output)",
+  TF_GraphToFunction:
+    "void *TF_GraphToFunction(void *graph, const char *name, uchar hash, int nops, void *ops, int ninputs, void *inputs, int noutputs, void *outputs, void *outputNames, void *options, const char *description, void *status)",
+  TF_FunctionSetAttrValueProto:
+    "void TF_FunctionSetAttrValueProto(void *fn, const char *name, const void *proto, size_t length, void *status)",
+  TF_DeleteFunction: "void TF_DeleteFunction(void *fn)",
+} as const;
+
+type Calls = { -readonly [name in keyof typeof signatures]: (...args: any[]) => any };
+
+/** A loaded TensorFlow: its C functions, one eager context, and what is known about the build. */
+export interface LibTensorFlow extends Calls {
+  /** folder the libraries came from */
+  dir: string;
+  /** which wheel they came from */
+  variant: "cpu" | "cuda";
+  context: bigint;
+  status: bigint;
+  memcpy(to: unknown, from: unknown, bytes: number): void;
+  /** Throws what the last call left in `status`; `what` names the op or the step. */
+  check(what: string): void;
+}
+
+/** The folder with libtensorflow_cc.so.2: env WHETSTONE_LIBTENSORFLOW, else the nearest `.libtensorflow/` above this file. */
+export function findLibTensorFlow(): string | undefined {
+  const named = process.env.WHETSTONE_LIBTENSORFLOW;
+  if (named) {
+    if (!existsSync(join(named, libraryName("cc")))) {
+      throw new Error(`WHETSTONE_LIBTENSORFLOW is ${named}, but ${libraryName("cc")} is not in that folder`);
+    }
+    return named;
+  }
+  for (let dir = import.meta.dirname; ; dir = dirname(dir)) {
+    const candidate = join(dir, ".libtensorflow");
+    if (existsSync(join(candidate, libraryName("cc")))) return candidate;
+    if (dir === dirname(dir)) return undefined;
+  }
+}
+
+function libraryName(part: "cc" | "framework"): string {
+  return process.platform === "darwin" ? `libtensorflow_${part}.2.dylib` : `libtensorflow_${part}.so.2`;
+}
+
+let loaded: LibTensorFlow | undefined;
+
+/** Loads TensorFlow from `dir` once per process (0.7 s) and opens an eager context. */
+export function loadLibTensorFlow(dir: string): LibTensorFlow {
+  if (loaded) return loaded;
+  // These are read when the library starts: warnings off (errors come back through status), GPU memory on demand
+  // so that several kernels can share a card.
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
+  const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  const framework = koffi.load(join(dir, libraryName("framework")), { global: true });
+  const cc = koffi.load(join(dir, libraryName("cc")), { global: true });
+  koffi.struct("TF_Output", { oper: "void *", index: "int" });
+
+  const calls = {} as Calls;
+  for (const [name, signature] of Object.entries(signatures)) {
+    // The C API is split over both libraries and the split moves between releases.
+    try {
+      calls[name as keyof Calls] = cc.func(signature);
+    } catch {
+      calls[name as keyof Calls] = framework.func(signature);
+    }
+  }
+  const status: bigint = calls.TF_NewStatus();
+  const check = (what: string) => {
+    if (calls.TF_GetCode(status) !== 0) throw new Error(`${what}: ${calls.TF_Message(status)}`);
+  };
+  const options = calls.TFE_NewContextOptions();
+  const context: bigint = calls.TFE_NewContext(options, status);
+  calls.TFE_DeleteContextOptions(options);
+  check("TensorFlow could not start");
+  const versionFile = join(dir, "version.json");
+  const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
+  const memcpy = libc.func("void *memcpy(void *to, const void *from, size_t bytes)");
+  loaded = { ...calls, dir, variant, context, status, check, memcpy };
+  return loaded;
+}
+
+/** One device as TensorFlow lists it. */
+export interface NativeDevice {
+  name: string;
+  type: string;
+  memoryBytes: number;
+}
+
+export function listNativeDevices(lib: LibTensorFlow): NativeDevice[] {
+  const list = lib.TFE_ContextListDevices(lib.context, lib.status);
+  lib.check("device list");
+  const devices: NativeDevice[] = [];
+  for (let i = 0; i < lib.TF_DeviceListCount(list); i++) {
+    devices.push({
+      name: lib.TF_DeviceListName(list, i, lib.status),
+      type: lib.TF_DeviceListType(list, i, lib.status),
+      memoryBytes: Number(lib.TF_DeviceListMemoryBytes(list, i, lib.status)),
+    });
+  }
+  lib.TF_DeleteDeviceList(list);
+  return devices;
+}

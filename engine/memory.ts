@@ -1,0 +1,22 @@
+// What tensors hold.
+import * as tf from "@tensorflow/tfjs-core";
+import { tensorflowBackend } from "./backend.ts";
+
+export interface Memory {
+  /** tensors that are alive */
+  numTensors: number;
+  /** bytes of their data; views share it */
+  bytes: number;
+  /** most bytes of native tensors alive at once so far (TensorFlow devices) */
+  peakBytes?: number;
+  /** native tensor handles (TensorFlow devices) */
+  numHandles?: number;
+}
+
+/** Memory of the tensors of the active device. */
+export function memory(): Memory {
+  const { numTensors, numBytes } = tf.memory();
+  const native = tensorflowBackend()?.native.memory();
+  if (!native) return { numTensors, bytes: numBytes };
+  return { numTensors, bytes: native.liveBytes, peakBytes: native.peakBytes, numHandles: native.numHandles };
+}

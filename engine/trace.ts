@@ -1,0 +1,235 @@
+// Tracing: while a Trace is open, the binding's executeOp adds nodes to a TensorFlow graph, so that tfjs' own ops, its
+// autodiff and any optimizer written in them become one function, which XLA compiles.
+import * as tf from "@tensorflow/tfjs-core";
+import type { TensorFlowBackend } from "./backend.ts";
+import {
+  type Binding,
+  describe,
+  dims,
+  type Entry,
+  type NodeOutput,
+  type OpAttr,
+  sizeOf,
+  type Tracer,
+} from "./binding.ts";
+import { userFrame } from "./frame.ts";
+
+// Ops whose inputs are a list, with how many single inputs follow the list.
+const listInputs: Record<string, number> = { ConcatV2: 1, Pack: 0, AddN: 0, Einsum: 0 };
+
+// Tensors from outside up to this size become constants of the program: XLA needs shapes and axes as constants.
+const CONSTANT_SIZE = 64;
+
+/** A tensor from outside that the traced function uses: a handle, or a tf.Variable, whose value of the time of the call is taken. */
+type Capture = { handle: bigint } | { variable: tf.Variable };
+
+export interface Compiled {
+  name: string;
+  outputs: { shape: number[]; dtype: number }[];
+  captures: Capture[];
+  /** number of graph nodes */
+  nodes: number;
+}
+
+export class Trace implements Tracer {
+  readonly #binding: Binding;
+  readonly #backend: TensorFlowBackend;
+  readonly #graph: bigint;
+  readonly #inputs: NodeOutput[] = [];
+  readonly #captures: Capture[] = [];
+  readonly #captured = new Map<Entry, NodeOutput>();
+  #count = 0;
+
+  constructor(backend: TensorFlowBackend) {
+    this.#backend = backend;
+    this.#binding = backend.native;
+    this.#graph = this.#binding.lib.TF_NewGraph();
+  }
+
+  refuse(what: string): Error {
+    const open = this.#binding.tracer() === this;
+    const advice = open
+      ? "Return it from the jitted function, or compute with tensors only."
+      : "Return it from the jitted function instead of keeping it.";
+    return new Error(`jit: cannot ${what}${open ? " while tracing" : ""}${userFrame()}. ${advice}`);
+  }
+
+  isLiteral(values: object): boolean {
+    return this.#backend.literals.has(values);
+  }
+
+  /** A new input of the function, as a tensor to call the user's function with. */
+  input(like: tf.Tensor): tf.Tensor {
+    const { shape, dtype } = this.#binding.get(this.#backend.idOf(like));
+    const node = this.#placeholder({ shape, dtype });
+    return this.#backend.createOutputTensor(this.#binding.add({ shape, dtype, node, tracer: this }));
+  }
+
+  /** The node that computes a result of the function. */
+  output(tensor: tf.Tensor): { node: NodeOutput; shape: number[]; dtype: number } {
+    const entry = this.#binding.get(this.#backend.idOf(tensor));
+    // Identity: TensorFlow refuses a function whose output is one of its inputs, and one output twice.
+    const d = this.#begin("Identity");
+    this.#binding.lib.TF_AddInput(d, this.#nodeOf(entry));
+    return { node: this.#finish(d, "Identity"), shape: entry.shape, dtype: entry.dtype };
+  }
+
+  executeOp(name: string, attrs: OpAttr[], inputs: Entry[], outputs: number): Entry[] {
+    const { lib } = this.#binding;
+    const nodes = inputs.map((entry) => this.#nodeOf(entry));
+    const d = this.#begin(name);
+    const singles = listInputs[name];
+    const listed = singles === undefined ? 0 : nodes.length - singles;
+    if (singles !== undefined) lib.TF_AddInputList(d, packOutputs(nodes.slice(0, listed)), listed);
+    for (const node of nodes.slice(listed)) lib.TF_AddInput(d, node);
+    for (const attr of attrs) if (singles === undefined || attr.name !== "N") this.#setAttr(d, attr);
+    const what = `${name}(${inputs.map(describe).join(", ")})`;
+    const { oper } = this.#finish(d, what);
+    return Array.from({ length: outputs }, (_, index) => {
+      const node = { oper, index };
+      const rank: number = lib.TF_GraphGetTensorNumDims(this.#graph, node, lib.status);
+      const shape = new BigInt64Array(Math.max(rank, 0));
+      if (rank > 0) lib.TF_GraphGetTensorShape(this.#graph, node, shape, rank, lib.status);
+      lib.check(what);
+      if (rank < 0 || shape.some((n) => n < 0n)) {
+        throw this.refuse(`use ${what}: the shape of its result depends on values. Not possible`);
+      }
+      return { shape: Array.from(shape, Number), dtype: lib.TF_OperationOutputType(node), node, tracer: this };
+    });
+  }
+
+  /** Makes the graph a function that XLA compiles at its first call. */
+  compile(name: string, outputs: { node: NodeOutput; shape: number[]; dtype: number }[]): Compiled {
+    const { lib } = this.#binding;
+    const fn: bigint = lib.TF_GraphToFunction(
+      this.#graph,
+      name,
+      0,
+      -1,
+      null,
+      this.#inputs.length,
+      packOutputs(this.#inputs),
+      outputs.length,
+      packOutputs(outputs.map((o) => o.node)),
+      null,
+      null,
+      null,
+      lib.status,
+    );
+    lib.check(`jit ${name}`);
+    // AttrValue { b: true } of attr_value.proto: field 5, varint 1
+    lib.TF_FunctionSetAttrValueProto(fn, "_XlaMustCompile", Uint8Array.of(0x28, 0x01), 2, lib.status);
+    lib.check(`jit ${name}`);
+    lib.TFE_ContextAddFunction(lib.context, fn, lib.status);
+    lib.TF_DeleteFunction(fn);
+    lib.check(`jit ${name}`);
+    return {
+      name,
+      outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
+      captures: this.#captures,
+      nodes: this.#count,
+    };
+  }
+
+  close() {
+    this.#binding.lib.TF_DeleteGraph(this.#graph);
+  }
+
+  #nodeOf(entry: Entry): NodeOutput {
+    if (entry.node) {
+      if (entry.tracer !== this) throw entry.tracer!.refuse("use a value of another jit trace");
+      return entry.node;
+    }
+    let node = this.#captured.get(entry);
+    if (!node) {
+      node = this.#capture(entry);
+      this.#captured.set(entry, node);
+    }
+    return node;
+  }
+
+  #capture(entry: Entry): NodeOutput {
+    const { lib } = this.#binding;
+    const variable = entry.literal ? undefined : this.#variableOf(entry);
+    if (variable) {
+      this.#captures.push({ variable });
+      return this.#placeholder(entry);
+    }
+    if (entry.literal || sizeOf(entry.shape) <= CONSTANT_SIZE) return this.#constant(entry);
+    // A handle of our own: the caller may dispose its tensor.
+    const handle: bigint = lib.TFE_TensorHandleCopySharingTensor(entry.handle, lib.status);
+    lib.check(`capturing ${describe(entry)}`);
+    this.#captures.push({ handle });
+    return this.#placeholder(entry);
+  }
+
+  #variableOf(entry: Entry): tf.Variable | undefined {
+    const { registeredVariables } = tf.engine();
+    return Object.values(registeredVariables).find(
+      (variable) => !variable.isDisposed && this.#binding.get(this.#backend.idOf(variable)) === entry,
+    );
+  }
+
+  #constant(entry: Entry): NodeOutput {
+    const { lib } = this.#binding;
+    const tensor: bigint = lib.TFE_TensorHandleResolve(entry.handle, lib.status);
+    lib.check(`constant ${describe(entry)}`);
+    const d = this.#begin("Const");
+    lib.TF_SetAttrTensor(d, "value", tensor, lib.status);
+    lib.TF_SetAttrType(d, "dtype", entry.dtype);
+    lib.TF_DeleteTensor(tensor);
+    return this.#finish(d, `constant ${describe(entry)}`);
+  }
+
+  #placeholder({ shape, dtype }: { shape: number[]; dtype: number }): NodeOutput {
+    const { lib } = this.#binding;
+    const d = this.#begin("Placeholder");
+    lib.TF_SetAttrType(d, "dtype", dtype);
+    lib.TF_SetAttrShape(d, "shape", dims(shape), shape.length);
+    const node = this.#finish(d, "input");
+    this.#inputs.push(node);
+    return node;
+  }
+
+  #begin(type: string): bigint {
+    return this.#binding.lib.TF_NewOperation(this.#graph, type, `${type}_${this.#count++}`);
+  }
+
+  #finish(description: bigint, what: string): NodeOutput {
+    const { lib } = this.#binding;
+    const oper: bigint = lib.TF_FinishOperation(description, lib.status);
+    if (lib.TF_GetCode(lib.status) !== 0) lib.check(what + userFrame());
+    return { oper, index: 0 };
+  }
+
+  #setAttr(d: bigint, { name, type, value }: OpAttr): unknown {
+    const { lib } = this.#binding;
+    switch (type) {
+      case this.#binding.TF_ATTR_STRING:
+        return lib.TF_SetAttrString(d, name, value, Buffer.byteLength(value));
+      case this.#binding.TF_ATTR_INT:
+        if (Array.isArray(value)) return lib.TF_SetAttrIntList(d, name, dims(value), value.length);
+        return lib.TF_SetAttrInt(d, name, value);
+      case this.#binding.TF_ATTR_FLOAT:
+        return lib.TF_SetAttrFloat(d, name, value);
+      case this.#binding.TF_ATTR_BOOL:
+        return lib.TF_SetAttrBool(d, name, value ? 1 : 0);
+      case this.#binding.TF_ATTR_TYPE:
+        return lib.TF_SetAttrType(d, name, value);
+      case this.#binding.TF_ATTR_SHAPE:
+        return lib.TF_SetAttrShape(d, name, dims(value), value.length);
+      default:
+        throw new Error(`attribute ${name} has type ${type}, which the binding does not carry`);
+    }
+  }
+}
+
+// An array of TF_Output as C lays it out: pointer, int, 4 bytes of padding.
+function packOutputs(nodes: NodeOutput[]): BigUint64Array {
+  const packed = new BigUint64Array(2 * nodes.length);
+  nodes.forEach(({ oper, index }, i) => {
+    packed[2 * i] = oper;
+    packed[2 * i + 1] = BigInt(index);
+  });
+  return packed;
+}
