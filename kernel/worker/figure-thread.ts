@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { type MessagePort, workerData } from "node:worker_threads";
 import type { DrawReply, DrawRequest } from "./figure.ts";
+import { pixelCanvas } from "./figure-canvas.ts";
 import { advanceWidth, type FontWidths, readWidths } from "./font-widths.ts";
 
 const { port, done } = workerData as { port: MessagePort; done: Int32Array };
@@ -34,12 +35,24 @@ async function answer(request: DrawRequest): Promise<DrawReply> {
 
 /** Loads the packages (about a second) and gives the function that draws. */
 function prepare(): Draw {
-  const { JSDOM } = require("jsdom");
+  const { JSDOM, VirtualConsole } = require("jsdom");
   const { Resvg } = require("@resvg/resvg-js");
   const plotlySource = readFileSync(require.resolve("plotly.js-dist-min"), "utf8");
   const fonts = findFonts();
-  const { window } = new JSDOM("<!doctype html><body></body>", { runScripts: "outside-only", pretendToBeVisual: true });
+  const { window } = new JSDOM("<!doctype html><body></body>", {
+    runScripts: "outside-only",
+    pretendToBeVisual: true,
+    // A console of nobody: what jsdom has not implemented is no news for the reader of a cell.
+    virtualConsole: new VirtualConsole(),
+  });
   measureText(window, fonts.widths);
+  window.HTMLCanvasElement.prototype.getContext = function () {
+    this.pixels ??= pixelCanvas(this);
+    return this.pixels;
+  };
+  window.HTMLCanvasElement.prototype.toDataURL = function () {
+    return this.getContext("2d").toDataURL();
+  };
   window.URL.createObjectURL = () => "";
   window.eval(plotlySource);
 
@@ -49,7 +62,10 @@ function prepare(): Draw {
       const layout = { paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", ...figure.layout, width, height };
       await window.Plotly.newPlot(div, figure.data, layout, { staticPlot: true });
       const uri: string = await window.Plotly.toImage(div, { format: "svg", width, height });
-      const svg = decodeURIComponent(uri.slice(uri.indexOf(",") + 1));
+      // resvg knows neither quotes in url('#gradient') nor the newer name of unsmoothed images.
+      const svg = decodeURIComponent(uri.slice(uri.indexOf(",") + 1))
+        .replace(/url\(['"](#[^'"]+)['"]\)/g, "url($1)")
+        .replaceAll("image-rendering: pixelated", "image-rendering: optimizeSpeed");
       const resvg = new Resvg(svg, {
         fitTo: { mode: "zoom", value: 2 },
         font: { fontFiles: fonts.files, loadSystemFonts: fonts.files.length === 0, defaultFontFamily: "Open Sans" },
@@ -83,7 +99,8 @@ function measureText(window: any, widths: FontWidths | undefined): void {
     const size = fontSize(element);
     const width = Math.max(...lines.map((line) => advanceWidth(widths, line) * size));
     const height = lines.length * size * 1.3;
-    return { x: 0, y: -size, left: 0, top: -size, right: width, bottom: height - size, width, height };
+    const x = -width * ({ middle: 0.5, end: 1 }[anchor(element)] ?? 0);
+    return { x, y: -size, left: x, top: -size, right: x + width, bottom: height - size, width, height };
   };
   const { SVGElement } = window;
   SVGElement.prototype.getBBox = function () {
@@ -96,6 +113,8 @@ function measureText(window: any, widths: FontWidths | undefined): void {
     return this.localName === "text" || this.localName === "tspan" ? box(this) : { ...box(this), width: 0, height: 0 };
   };
 }
+
+const anchor = (element: any): string => element.style?.textAnchor || element.getAttribute?.("text-anchor") || "start";
 
 /** Plotly writes the size into the style of the text, or of a parent of a tspan. */
 function fontSize(element: any): number {

@@ -15,8 +15,9 @@ type Trace = Record<string, any>;
 /** How long a PNG may take. A trace type that hangs must not hang the cell. */
 const timeoutMs = 15_000;
 
-/** WebGL traces: jsdom has no WebGL, so they get no PNG. */
-const needsWebGL = /3d$|^surface$|^cone$|^streamtube$|^isosurface$|^volume$|gl$|map/;
+/** Traces that get no PNG: those of WebGL (jsdom has none, and three dimensions hang there) and maps, which load tiles. */
+const notDrawable =
+  /3d$|^surface$|^cone$|^streamtube$|^isosurface$|^volume$|gl$|mapbox$|^(scatter|density|choropleth)map$|geo$|^choropleth$/;
 
 const traceTypes =
   /^(scatter|bar|box|candlestick|carpet|choropleth|cone|contour|densitymap|funnel|heatmap|histogram|icicle|image|indicator|isosurface|mesh3d|ohlc|par|pie|quiver|sankey|splom|streamtube|sunburst|surface|table|treemap|violin|volume|waterfall)/;
@@ -38,7 +39,7 @@ export function formatFigure(figure: Figure): Formatted {
   const data = figureBundle(figure);
   const json = data["application/vnd.plotly.v1+json"] as Figure;
   const size = { width: json.layout?.width ?? 700, height: json.layout?.height ?? 420 };
-  const png = json.data.some((trace) => needsWebGL.test(trace.type ?? "")) ? undefined : renderPNG(json, size);
+  const png = json.data.some((trace) => notDrawable.test(trace.type ?? "")) ? undefined : renderPNG(json, size);
   if (png === undefined) return { data };
   return {
     data: { ...data, "image/png": png },
@@ -136,8 +137,6 @@ function startThread(): Thread {
     workerData: { port: port2, done },
     transferList: [port2],
     execArgv: [],
-    stdout: true,
-    stderr: true,
   });
   worker.on("error", () => {
     unavailable = true;
