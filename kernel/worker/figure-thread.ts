@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { type MessagePort, workerData } from "node:worker_threads";
 import type { DrawReply, DrawRequest } from "./figure.ts";
-import { pixelCanvas } from "./figure-canvas.ts";
+import { encodePNG, pixelCanvas } from "./figure-canvas.ts";
 import { advanceWidth, type FontWidths, readWidths } from "./font-widths.ts";
 
 const { port, done } = workerData as { port: MessagePort; done: Int32Array };
@@ -67,10 +67,12 @@ function prepare(): Draw {
         .replace(/url\(['"](#[^'"]+)['"]\)/g, "url($1)")
         .replaceAll("image-rendering: pixelated", "image-rendering: optimizeSpeed");
       const resvg = new Resvg(svg, {
+        background: "white",
         fitTo: { mode: "zoom", value: 2 },
         font: { fontFiles: fonts.files, loadSystemFonts: fonts.files.length === 0, defaultFontFamily: "Open Sans" },
       });
-      return resvg.render().asPng();
+      const image = resvg.render();
+      return encodePNG(image.pixels, image.width, image.height);
     } finally {
       window.Plotly.purge(div);
       div.remove();
