@@ -7,6 +7,8 @@ import type { LibTensorFlow } from "./libtensorflow.ts";
 
 // Node 23 removed what tfjs-node-gpu 4.22 still calls (tensorflow/tfjs#8425).
 (util as any).isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+// ... and Node's own version of this prints a deprecation warning.
+(util as any).isArray = Array.isArray;
 
 // The parts of tfjs-node's backend that we use or extend; its own typing makes most of them private.
 interface NodeBackend {

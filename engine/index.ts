@@ -12,4 +12,5 @@ export { jit } from "./jit.ts";
 export type { Memory } from "./memory.ts";
 export { memory } from "./memory.ts";
 export type { Tree } from "./pytree.ts";
+export * as random from "./random.ts";
 export { tf };
