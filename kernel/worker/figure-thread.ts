@@ -95,25 +95,71 @@ function findFonts(): { files: string[]; widths: FontWidths | undefined } {
 
 /** Gives jsdom's SVG elements the boxes that plotly lays out by. */
 function measureText(window: any, widths: FontWidths | undefined): void {
-  const box = (element: any) => {
+  const prototype = window.SVGElement.prototype;
+  prototype.getBBox = function () {
+    return asRect(boxOf(this, widths));
+  };
+  prototype.getBoundingClientRect = function () {
+    let box = boxOf(this, widths);
+    for (let at = this; at?.localName !== undefined && at.localName !== "svg"; at = at.parentNode)
+      box = transformed(box, at);
+    return asRect(box);
+  };
+  prototype.getComputedTextLength = function () {
+    return advanceWidth(widths, this.textContent) * fontSize(this);
+  };
+}
+
+/** Edges in the coordinates of the element: [left, top, right, bottom]. */
+type Box = [number, number, number, number];
+
+/** A text's box from the font's widths, a group's from what is in it; shapes count only where they say their size. */
+function boxOf(element: any, widths: FontWidths | undefined): Box | undefined {
+  const number = (name: string) => Number.parseFloat(element.getAttribute(name)) || 0;
+  const [x, y] = [number("x"), number("y")];
+  if (element.localName === "text" || element.localName === "tspan") {
     const lines: string[] = [...element.querySelectorAll("tspan.line")].map((line: any) => line.textContent);
     if (lines.length === 0) lines.push(element.textContent ?? "");
+    if (lines.every((line) => line === "")) return undefined;
     const size = fontSize(element);
     const width = Math.max(...lines.map((line) => advanceWidth(widths, line) * size));
-    const height = lines.length * size * 1.3;
-    const x = -width * ({ middle: 0.5, end: 1 }[anchor(element)] ?? 0);
-    return { x, y: -size, left: x, top: -size, right: x + width, bottom: height - size, width, height };
-  };
-  const { SVGElement } = window;
-  SVGElement.prototype.getBBox = function () {
-    return box(this);
-  };
-  SVGElement.prototype.getComputedTextLength = function () {
-    return box(this).width;
-  };
-  SVGElement.prototype.getBoundingClientRect = function () {
-    return this.localName === "text" || this.localName === "tspan" ? box(this) : { ...box(this), width: 0, height: 0 };
-  };
+    const left = x - width * ({ middle: 0.5, end: 1 }[anchor(element)] ?? 0);
+    return [left, y - size, left + width, y + (1.3 * lines.length - 1) * size];
+  }
+  if (element.localName === "rect") return [x, y, x + number("width"), y + number("height")];
+  let box: Box | undefined;
+  for (const child of element.children) {
+    const inner = transformed(boxOf(child, widths), child);
+    if (inner === undefined) continue;
+    const [l, t, r, b] = box ?? inner;
+    box = [Math.min(l, inner[0]), Math.min(t, inner[1]), Math.max(r, inner[2]), Math.max(b, inner[3])];
+  }
+  return box;
+}
+
+/** The box as the element's parent sees it: after the element's `translate`, `rotate` and `scale`. */
+function transformed(box: Box | undefined, element: any): Box | undefined {
+  if (box === undefined) return undefined;
+  const steps = [...(element.getAttribute("transform") ?? "").matchAll(/(\w+)\(([^)]*)\)/g)].reverse();
+  return steps.reduce<Box>((at, [, kind, list]) => {
+    const [a = 0, b = 0, c = 0] = list!.split(/[\s,]+/).map(Number);
+    if (kind === "translate") return [at[0] + a, at[1] + b, at[2] + a, at[3] + b];
+    if (kind === "scale") return [at[0] * a, at[1] * (b || a), at[2] * a, at[3] * (b || a)];
+    return kind === "rotate" ? rotated(at, (a * Math.PI) / 180, b, c) : at;
+  }, box);
+}
+
+function rotated([left, top, right, bottom]: Box, angle: number, x0: number, y0: number): Box {
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const corners = [left, right].flatMap((x) => [top, bottom].map((y) => [x - x0, y - y0] as const));
+  const xs = corners.map(([x, y]) => x0 + x * cos - y * sin);
+  const ys = corners.map(([x, y]) => y0 + x * sin + y * cos);
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
+
+function asRect(box: Box | undefined) {
+  const [left, top, right, bottom] = box ?? [0, 0, 0, 0];
+  return { x: left, y: top, left, top, right, bottom, width: right - left, height: bottom - top };
 }
 
 const anchor = (element: any): string => element.style?.textAnchor || element.getAttribute?.("text-anchor") || "start";

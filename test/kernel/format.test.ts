@@ -98,6 +98,18 @@ describe("format: figures", function () {
     assert.ok(image.share([0, 0, 0]) < 0.01, "the colour bar must have its gradient, not black");
   });
 
+  it("makes room for long labels, which needs the place of every text", () => {
+    const name = "a category with a rather long name";
+    const figure = (automargin: boolean) => ({
+      data: [{ type: "bar", orientation: "h", x: [1], y: [name], marker: { color: "rgb(200,0,0)" } }],
+      layout: { yaxis: { automargin }, margin: { l: 20 } },
+    });
+    const share = (automargin: boolean) =>
+      decode(Buffer.from(now(figure(automargin)).data["image/png"] as string, "base64")).share([200, 0, 0]);
+    assert.ok(share(true) < 0.75 * share(false), "the bar must be narrower beside its label");
+    assert.ok(share(true) > 0.3 * share(false), "the label must not take the whole picture");
+  });
+
   it("leaves the PNG out where jsdom cannot draw", () => {
     const { data } = now({ data: [{ type: "surface", z: [[1]] }], layout: {} });
     assert.deepEqual(Object.keys(data), ["application/vnd.plotly.v1+json", "text/plain"]);
@@ -172,22 +184,29 @@ describe("format: text", () => {
   });
 });
 
-/** Width, height and the share of pixels of one colour of an 8-bit RGBA PNG whose rows have filter "sub". */
+/** Width, height and the share of pixels of one colour of an 8-bit PNG, with a palette or RGBA, whose rows have no filter. */
 function decode(png: Buffer) {
-  const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
-  const parts: Buffer[] = [];
-  for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at))
-    if (png.toString("latin1", at + 4, at + 8) === "IDAT")
-      parts.push(png.subarray(at + 8, at + 8 + png.readUInt32BE(at)));
-  const lines = inflateSync(Buffer.concat(parts));
-  const row = 4 * width + 1;
-  for (let y = 0; y < height; y++)
-    for (let i = 5; i < row; i++) lines[y * row + i] = lines[y * row + i]! + lines[y * row + i - 4]!;
-  const share = ([red, green, blue]: number[]) => {
+  const [width, height, channels] = [png.readUInt32BE(16), png.readUInt32BE(20), png[25] === 3 ? 1 : 4];
+  const chunks = (wanted: string) => {
+    const parts: Buffer[] = [];
+    for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at))
+      if (png.toString("latin1", at + 4, at + 8) === wanted)
+        parts.push(png.subarray(at + 8, at + 8 + png.readUInt32BE(at)));
+    return Buffer.concat(parts);
+  };
+  const [lines, palette] = [inflateSync(chunks("IDAT")), chunks("PLTE")];
+  const share = (wanted: number[]) => {
     let n = 0;
-    for (let y = 0; y < height; y++)
-      for (let x = y * row + 1; x < (y + 1) * row; x += 4)
-        if (lines[x] === red && lines[x + 1] === green && lines[x + 2] === blue) n++;
+    for (let y = 0; y < height; y++) {
+      const row = (channels * width + 1) * y;
+      assert.equal(lines[row], 0);
+      for (let x = 0; x < width; x++) {
+        const at = row + 1 + channels * x;
+        const color =
+          channels === 1 ? palette.subarray(3 * lines[at]!, 3 * lines[at]! + 3) : lines.subarray(at, at + 3);
+        if (wanted.every((level, i) => color[i] === level)) n++;
+      }
+    }
     return n / (width * height);
   };
   return { width, height, share };

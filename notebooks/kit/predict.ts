@@ -1,0 +1,45 @@
+// Guess before you measure: what surprises is what is remembered.
+import { escapeHTML, readable, show } from "./show.ts";
+
+export interface Prediction {
+  question: string;
+  guess: number;
+  /** Shows guess and result side by side and returns how far off the guess was: result / guess. */
+  reveal(measured: number): number;
+}
+
+/** Asks a question and keeps the reader's guess until `reveal`. */
+export function predict(question: string, guess: number, { unit = "" } = {}): Prediction {
+  if (!Number.isFinite(guess)) throw new TypeError(`predict("${question}"): the guess must be a number, got ${guess}`);
+  const withUnit = (value: number) => `${readable(value)}${unit === "" ? "" : ` ${unit}`}`;
+  present(`${question} Guess: ${withUnit(guess)}`, [["your guess", withUnit(guess)]], question);
+  return {
+    question,
+    guess,
+    reveal(measured) {
+      const ratio = measured / guess;
+      const verdict = ratio === 1 ? "exactly right" : `the result is ${readable(ratio)} times the guess`;
+      const rows = [
+        ["your guess", withUnit(guess)],
+        ["measured", withUnit(measured)],
+      ];
+      present(
+        `${question} Guess: ${withUnit(guess)}. Measured: ${withUnit(measured)} (${verdict})`,
+        rows,
+        question,
+        verdict,
+      );
+      return ratio;
+    },
+  };
+}
+
+function present(text: string, rows: string[][], question: string, verdict = ""): void {
+  const cells = rows.map(
+    ([name, value]) => `<tr><th style="text-align:left">${name}</th><td>${escapeHTML(value)}</td></tr>`,
+  );
+  show({
+    "text/html": `<b>${escapeHTML(question)}</b><table>${cells.join("")}</table>${escapeHTML(verdict)}`,
+    "text/plain": text,
+  });
+}
