@@ -3,6 +3,7 @@ import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { createTensorsTypeOpAttr, NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import { type Binding, createBinding, type Metadata, type OpAttr } from "./binding.ts";
+import { userFrame } from "./frame.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
 
 // Node 23 removed what tfjs-node-gpu 4.22 still calls (tensorflow/tfjs#8425).
@@ -96,6 +97,19 @@ function refuseAssignWhileTracing(binding: Binding) {
 }
 
 function replaceKernels() {
+  // TensorFlow's own message names BatchMatMulV2 and its graph node; the user wrote matMul.
+  for (const name of ["BatchMatMul", "_FusedMatMul"]) {
+    const { kernelFunc } = tf.getKernel(name, "tensorflow");
+    tf.unregisterKernel(name, "tensorflow");
+    tf.registerKernel({
+      kernelName: name,
+      backendName: "tensorflow",
+      kernelFunc: (args) => {
+        checkMatMul(args.inputs as Record<string, tf.TensorInfo>, args.attrs as Record<string, unknown>);
+        return kernelFunc(args);
+      },
+    });
+  }
   const replace = (kernelName: string, kernelFunc: tf.KernelFunc) => {
     tf.unregisterKernel(kernelName, "tensorflow");
     tf.registerKernel({ kernelName, backendName: "tensorflow", kernelFunc });
@@ -120,4 +134,14 @@ function replaceKernels() {
     at.dispose();
     return out;
   });
+}
+
+function checkMatMul({ a, b }: Record<string, tf.TensorInfo>, { transposeA, transposeB }: Record<string, unknown>) {
+  const inner = a.shape[a.shape.length - (transposeA ? 2 : 1)];
+  const other = b.shape[b.shape.length - (transposeB ? 1 : 2)];
+  if (inner === other) return;
+  const form = (t: tf.TensorInfo, transposed: unknown) => `[${t.shape}]${transposed ? " transposed" : ""}`;
+  throw new Error(
+    `matMul: the inner sizes ${inner} and ${other} of ${form(a, transposeA)} x ${form(b, transposeB)} differ${userFrame()}`,
+  );
 }

@@ -1,7 +1,9 @@
 // The door of the engine. Importing it picks a device: env WHETSTONE_DEVICE, else the best one there is.
 import * as tf from "@tensorflow/tfjs";
 import { type DeviceType, useDevice } from "./devices.ts";
+import { registerDisplay } from "./display.ts";
 
+registerDisplay();
 await useDevice((process.env.WHETSTONE_DEVICE as DeviceType | undefined) || "auto");
 
 export type { Device, DeviceType } from "./devices.ts";

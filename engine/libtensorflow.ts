@@ -117,6 +117,7 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  if (process.platform === "linux") keepFreedMemory(libc);
   const framework = koffi.load(join(dir, libraryName("framework")), { global: true });
   const cc = koffi.load(join(dir, libraryName("cc")), { global: true });
   koffi.struct("TF_Output", { oper: "void *", index: "int" });
@@ -143,6 +144,20 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   const memcpy = libc.func("void *memcpy(void *to, const void *from, size_t bytes)");
   loaded = { ...calls, dir, variant, context, status, check, memcpy };
   return loaded;
+}
+
+// glibc gives large blocks back to the system at every free, and the page faults of getting them anew cost a quarter of a
+// training step (9 800 -> 12 100 tokens/s on the small GPT). So: no mmap per block, and up to 1 GB kept at the heap's top.
+function keepFreedMemory(libc: ReturnType<typeof koffi.load>): void {
+  try {
+    const mallopt = libc.func("int mallopt(int option, int value)");
+    const [M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX] = [-1, -2, -4];
+    mallopt(M_TRIM_THRESHOLD, 2 ** 30);
+    mallopt(M_TOP_PAD, 2 ** 26);
+    mallopt(M_MMAP_MAX, 0);
+  } catch {
+    // musl has no mallopt
+  }
 }
 
 /** One device as TensorFlow lists it. */

@@ -39,7 +39,9 @@ function matchesJax(how: (key: tf.Tensor) => Record<string, tf.Tensor>) {
   }
 }
 
-describe("random", () => {
+describe("random", function () {
+  this.timeout(60_000); // XLA compiles
+
   after(() => useDevice("auto"));
 
   it("gives JAX's bits eagerly", () => matchesJax(draws));
