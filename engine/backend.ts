@@ -23,7 +23,7 @@ interface NodeBackend {
     dtype: tf.DataType,
     refCount: number,
   ): void;
-  tensorMap: { get(dataId: object): { values: unknown } | undefined };
+  tensorMap: { get(dataId: object): { id: number } | undefined };
 }
 const NodeBackend = NodeJSKernelBackend as unknown as new (binding: Binding, packageName: string) => NodeBackend;
 
@@ -33,17 +33,17 @@ export class TensorFlowBackend extends NodeBackend {
   /** values written by JavaScript while tracing: constants of the graph */
   readonly literals = new WeakSet<object>();
   // Keyed by dataId: every tensor that shares the data (reshape, clone) holds that object.
-  readonly #abandoned: FinalizationRegistry<number>;
+  readonly #abandoned: FinalizationRegistry<{ id: number }>;
 
   constructor(native: Binding, cuda: boolean) {
     super(native, cuda ? "@tensorflow/tfjs-node-gpu" : "@tensorflow/tfjs-node");
     this.native = native;
-    this.#abandoned = new FinalizationRegistry((id) => native.deleteTensor(id));
+    this.#abandoned = new FinalizationRegistry(({ id }) => native.deleteTensor(id));
   }
 
   override createOutputTensor(metadata: Metadata): tf.Tensor {
     const tensor = super.createOutputTensor(metadata);
-    this.#abandoned.register(tensor.dataId, metadata.id);
+    this.#abandoned.register(tensor.dataId, metadata);
     return tensor;
   }
 
@@ -56,14 +56,13 @@ export class TensorFlowBackend extends NodeBackend {
   ): void {
     if (this.native.tracer() && values) this.literals.add(values);
     super.move(dataId, values, shape, dtype, refCount);
+    // The record gets its id when the values are first used, and does not hold the key.
+    this.#abandoned.register(dataId, this.tensorMap.get(dataId)!);
   }
 
   /** The binding's id of a tensor; writes it to the device first when it still waits in JavaScript. */
   idOf(tensor: tf.TensorInfo): number {
-    const pending = this.tensorMap.get(tensor.dataId)?.values != null;
-    const [id] = this.getInputTensorIds([tensor]);
-    if (pending) this.#abandoned.register(tensor.dataId as object, id);
-    return id;
+    return this.getInputTensorIds([tensor])[0];
   }
 }
 

@@ -14,8 +14,8 @@ export interface JitOptions {
 export type Jitted<F> = F & { readonly cacheSize: () => number };
 
 interface Program extends Compiled {
-  /** the tree that the function returned, to be filled with this call's tensors */
-  result: Flat;
+  /** the tree that the function returned, filled with a call's tensors */
+  rebuild: Flat["rebuild"];
 }
 
 let programs = 0;
@@ -64,7 +64,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     const leaves = program.outputs.map(({ shape, dtype }, i) =>
       backend.createOutputTensor(native.add({ handle: handles[i], shape: [...shape], dtype })),
     );
-    return program.result.rebuild(leaves);
+    return program.rebuild(leaves);
   }
 
   return Object.assign(call as unknown as F, { cacheSize: () => cache.size });
@@ -89,9 +89,7 @@ function trace(backend: TensorFlowBackend, f: (...args: any[]) => any, label: st
         throw new Error(`jit: ${label} is asynchronous; a jitted function must be synchronous`);
       const flat = flatten(result, `result of ${label}`);
       const outputs = flat.leaves.map((leaf) => open.output(leaf));
-      // Only the structure outlives the trace: rebuild must not hold the traced tensors.
-      const shell = flatten(flat.rebuild(flat.leaves.map((leaf) => leaf)), "result");
-      program = { ...open.compile(`jit_${label.replace(/\W/g, "_")}_${++programs}`, outputs), result: shell };
+      program = { ...open.compile(`jit_${label.replace(/\W/g, "_")}_${++programs}`, outputs), rebuild: flat.rebuild };
     });
   } finally {
     Math.random = random;

@@ -20,48 +20,59 @@ export function flatten(tree: unknown, name: string): Flat {
   const leaves: tf.Tensor[] = [];
   const paths: string[] = [];
   const key: string[] = [];
-  visit(tree, name);
-  return { leaves, paths, key: key.join(""), rebuild: (values) => replace(tree, values, { next: 0 }) };
+  // A copy of the structure: what the caller does to its tree later is not our concern, nor are its tensors held.
+  const skeleton = visit(tree, name);
+  return { leaves, paths, key: key.join(""), rebuild: (values) => fill(skeleton, values, { next: 0 }) };
 
-  function visit(node: unknown, path: string): void {
+  function visit(node: unknown, path: string): unknown {
     if (node instanceof tf.Tensor) {
       if (node.isDisposed) throw new Error(`${path} is a disposed tensor`);
       leaves.push(node);
       paths.push(path);
       key.push(node.dtype, "[", String(node.shape), "]");
-    } else if (Array.isArray(node)) {
+      return LEAF;
+    }
+    if (Array.isArray(node)) {
       key.push("(");
-      node.forEach((child, i) => {
-        visit(child, `${path}[${i}]`);
+      const copy = node.map((child, i) => {
+        const made = visit(child, `${path}[${i}]`);
         key.push(",");
+        return made;
       });
       key.push(")");
-    } else if (isRecord(node)) {
+      return copy;
+    }
+    if (isRecord(node)) {
       key.push("{");
+      const copy: Record<string, unknown> = {};
       for (const field of Object.keys(node)) {
         key.push(JSON.stringify(field), ":");
-        visit(node[field], `${path}.${field}`);
+        copy[field] = visit(node[field], `${path}.${field}`);
         key.push(",");
       }
       key.push("}");
-    } else if (node === null || ["number", "string", "boolean", "undefined"].includes(typeof node)) {
-      key.push(typeof node === "string" ? JSON.stringify(node) : Object.is(node, -0) ? "-0" : String(node));
-    } else {
-      const kind = typeof node === "object" ? node?.constructor?.name : typeof node;
-      throw new Error(
-        `${path} is a ${kind}: only tensors, plain records, arrays, numbers, strings and booleans can be passed`,
-      );
+      return copy;
     }
+    if (node === null || ["number", "string", "boolean", "undefined"].includes(typeof node)) {
+      key.push(typeof node === "string" ? JSON.stringify(node) : Object.is(node, -0) ? "-0" : String(node));
+      return node;
+    }
+    const kind = typeof node === "object" ? node?.constructor?.name : typeof node;
+    throw new Error(
+      `${path} is a ${kind}: only tensors, plain records, arrays, numbers, strings and booleans can be passed`,
+    );
   }
 }
 
-function replace(node: unknown, values: readonly unknown[], at: { next: number }): unknown {
-  if (node instanceof tf.Tensor) return values[at.next++];
-  if (Array.isArray(node)) return node.map((child) => replace(child, values, at));
-  if (isRecord(node)) {
-    return Object.fromEntries(Object.entries(node).map(([field, child]) => [field, replace(child, values, at)]));
-  }
-  return node;
+const LEAF = Symbol("leaf");
+
+function fill(node: unknown, values: readonly unknown[], at: { next: number }): unknown {
+  if (node === LEAF) return values[at.next++];
+  if (Array.isArray(node)) return node.map((child) => fill(child, values, at));
+  if (!isRecord(node)) return node;
+  const copy: Record<string, unknown> = {};
+  for (const field of Object.keys(node)) copy[field] = fill(node[field], values, at);
+  return copy;
 }
 
 function isRecord(node: unknown): node is Record<string, unknown> {
