@@ -118,6 +118,11 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
   if (process.platform === "linux") keepFreedMemory(libc);
+  // koffi unloads what it loaded when Node shuts down, but TensorFlow has exit handlers registered that then point nowhere:
+  // a crash after the program's last line. A second reference keeps the libraries in place.
+  const dlopen = libc.func("void *dlopen(const char *path, int flags)");
+  const RTLD_NOW = 2;
+  for (const part of ["framework", "cc"] as const) dlopen(join(dir, libraryName(part)), RTLD_NOW);
   const framework = koffi.load(join(dir, libraryName("framework")), { global: true });
   const cc = koffi.load(join(dir, libraryName("cc")), { global: true });
   koffi.struct("TF_Output", { oper: "void *", index: "int" });

@@ -13,6 +13,7 @@ function fresh(code: string, env: Record<string, string>) {
     encoding: "utf8",
     timeout: 60_000,
   });
+  assert.equal(run.status, 0, `exit status ${run.status}, signal ${run.signal}: ${run.stderr}`);
   return { out: run.stdout.trim(), err: run.stderr.trim() };
 }
 
