@@ -1,6 +1,7 @@
 // TensorFlow's C API by FFI: finds the shared libraries, loads them quietly and declares the functions the engine calls.
 // Signatures follow tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of TensorFlow 2.21. Pointers are bigints.
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { devNull } from "node:os";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
 
@@ -136,19 +137,36 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
       calls[name as keyof Calls] = framework.func(signature);
     }
   }
+  const versionFile = join(dir, "version.json");
+  const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const status: bigint = calls.TF_NewStatus();
   const check = (what: string) => {
     if (calls.TF_GetCode(status) !== 0) throw new Error(`${what}: ${calls.TF_Message(status)}`);
   };
   const options = calls.TFE_NewContextOptions();
-  const context: bigint = calls.TFE_NewContext(options, status);
+  const open = () => calls.TFE_NewContext(options, status);
+  const context: bigint = variant === "cuda" ? withoutStderr(libc, open) : open();
   calls.TFE_DeleteContextOptions(options);
   check("TensorFlow could not start");
-  const versionFile = join(dir, "version.json");
-  const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const memcpy = libc.func("void *memcpy(void *to, const void *from, size_t bytes)");
   loaded = { ...calls, dir, variant, context, status, check, memcpy };
   return loaded;
+}
+
+// The CUDA build writes to stderr that there is no driver, whatever the log level; devices.ts says it in one clear line.
+function withoutStderr<T>(libc: ReturnType<typeof koffi.load>, run: () => T): T {
+  const dup = libc.func("int dup(int fd)");
+  const dup2 = libc.func("int dup2(int from, int to)");
+  const kept = dup(2);
+  const nowhere = openSync(devNull, "w");
+  dup2(nowhere, 2);
+  try {
+    return run();
+  } finally {
+    dup2(kept, 2);
+    closeSync(nowhere);
+    libc.func("int close(int fd)")(kept);
+  }
 }
 
 // glibc gives large blocks back to the system at every free, and the page faults of getting them anew cost a quarter of a
