@@ -117,13 +117,19 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   // so that several kernels can share a card.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
+  const versionFile = join(dir, "version.json");
+  const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
   if (process.platform === "linux") keepFreedMemory(libc);
   // koffi unloads what it loaded when Node shuts down, but TensorFlow has exit handlers registered that then point nowhere:
   // a crash after the program's last line. A second reference keeps the libraries in place.
   const dlopen = libc.func("void *dlopen(const char *path, int flags)");
   const RTLD_NOW = 2;
-  for (const part of ["framework", "cc"] as const) dlopen(join(dir, libraryName(part)), RTLD_NOW);
+  const hold = () => {
+    for (const part of ["framework", "cc"] as const) dlopen(join(dir, libraryName(part)), RTLD_NOW);
+  };
+  if (variant === "cuda") withoutStderr(libc, hold);
+  else hold();
   const framework = koffi.load(join(dir, libraryName("framework")), { global: true });
   const cc = koffi.load(join(dir, libraryName("cc")), { global: true });
   koffi.struct("TF_Output", { oper: "void *", index: "int" });
@@ -137,15 +143,12 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
       calls[name as keyof Calls] = framework.func(signature);
     }
   }
-  const versionFile = join(dir, "version.json");
-  const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const status: bigint = calls.TF_NewStatus();
   const check = (what: string) => {
     if (calls.TF_GetCode(status) !== 0) throw new Error(`${what}: ${calls.TF_Message(status)}`);
   };
   const options = calls.TFE_NewContextOptions();
-  const open = () => calls.TFE_NewContext(options, status);
-  const context: bigint = variant === "cuda" ? withoutStderr(libc, open) : open();
+  const context: bigint = calls.TFE_NewContext(options, status);
   calls.TFE_DeleteContextOptions(options);
   check("TensorFlow could not start");
   const memcpy = libc.func("void *memcpy(void *to, const void *from, size_t bytes)");
@@ -153,7 +156,7 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   return loaded;
 }
 
-// The CUDA build writes to stderr that there is no driver, whatever the log level; devices.ts says it in one clear line.
+// Loading the CUDA build writes to stderr that there is no driver, whatever the log level; devices.ts says it in one clear line.
 function withoutStderr<T>(libc: ReturnType<typeof koffi.load>, run: () => T): T {
   const dup = libc.func("int dup(int fd)");
   const dup2 = libc.func("int dup2(int from, int to)");
