@@ -1,0 +1,127 @@
+// Which handler answers which message, one shell request after the other, control requests beside them.
+import type { Connection } from "../wire/connection.ts";
+import { createContext, errorContent, type Request, type RequestContext } from "./context.ts";
+import { abort, execute, interrupt } from "./execute.ts";
+import type { HistoryQuery } from "./history.ts";
+import { kernelInfo, type Versions } from "./info.ts";
+import type { Kernel } from "./kernel.ts";
+import { complete, inspect, isComplete } from "./language.ts";
+
+export interface DispatchOptions {
+  connection: Connection;
+  versions: Versions;
+  /** Awaited before the first kernel_info is answered. */
+  subscribed: Promise<unknown>;
+  /** Ends the kernel, after the last message has gone out. */
+  shutdown(): void;
+}
+
+type Handler = (context: RequestContext) => unknown;
+
+export function createDispatch(kernel: Kernel, options: DispatchOptions) {
+  const { transport } = kernel;
+  const handlers: Record<string, Handler> = {
+    kernel_info_request: ({ reply }) => reply("kernel_info_reply", kernelInfo(options.versions)),
+    connect_request({ reply }) {
+      const { key, ...places } = options.connection;
+      reply("connect_reply", { status: "ok", ...places });
+    },
+    complete_request: (context) => complete(kernel, context),
+    inspect_request: (context) => inspect(kernel, context),
+    is_complete_request: (context) => isComplete(kernel, context),
+    history_request({ request, reply }) {
+      reply("history_reply", { status: "ok", history: kernel.history.find(request.content as HistoryQuery) });
+    },
+    comm_info_request: ({ reply }) => reply("comm_info_reply", { status: "ok", comms: {} }),
+    // The kernel has no comm targets yet: the protocol asks to close what nobody here opened.
+    comm_open: ({ request, publish }) => publish("comm_close", { comm_id: request.content.comm_id, data: {} }),
+    comm_msg: () => {},
+    comm_close: () => {},
+    interrupt_request({ reply }) {
+      interrupt(kernel);
+      reply("interrupt_reply", { status: "ok" });
+    },
+    shutdown_request({ request, reply, publish }) {
+      const content = { status: "ok", restart: Boolean(request.content.restart) };
+      reply("shutdown_reply", content);
+      publish("shutdown_reply", content);
+      setImmediate(options.shutdown);
+    },
+  };
+
+  /** Shell requests that wait for their turn. */
+  let waiting: Request[] = [];
+  let serving = false;
+  let informed = false;
+
+  async function serve(request: Request, handle: Handler) {
+    const type = request.header.msg_type;
+    if (type === "kernel_info_request" && !informed) {
+      // A client whose subscription is still on its way would miss this request's busy, wait 0.2 s for it and ask again.
+      await Promise.race([options.subscribed, new Promise((resolve) => setTimeout(resolve, 300))]);
+      informed = true;
+    }
+    const context = createContext(request, transport);
+    context.publish("status", { execution_state: "busy" });
+    try {
+      await handle(context);
+    } catch (error) {
+      const { name, message } = error as Error;
+      context.reply(replyType(type), errorContent(name, message));
+      console.error(`${type} failed:`, error);
+    }
+    context.publish("status", { execution_state: "idle" });
+  }
+
+  function handlerOf(type: string): Handler {
+    const handler = Object.hasOwn(handlers, type) ? handlers[type] : undefined;
+    if (handler !== undefined) return handler;
+    return ({ reply }) => {
+      // Only requests have a reply.
+      if (type.endsWith("_request")) {
+        reply(replyType(type), errorContent("NotImplemented", `the kernel knows no message ${type}`));
+      }
+    };
+  }
+
+  async function serveShell() {
+    if (serving) return;
+    serving = true;
+    for (let request = waiting.shift(); request !== undefined; request = waiting.shift()) {
+      if (request.header.msg_type !== "execute_request") {
+        await serve(request, handlerOf(request.header.msg_type));
+        continue;
+      }
+      let failed = false;
+      await serve(request, async (context) => {
+        failed = await execute(kernel, context);
+      });
+      if (failed) await dropExecutes();
+    }
+    serving = false;
+  }
+
+  /** Aborts the execute requests that were sent before their client could know that a cell failed. */
+  async function dropExecutes() {
+    await new Promise((resolve) => setImmediate(resolve));
+    const dropped = waiting.filter(({ header }) => header.msg_type === "execute_request");
+    waiting = waiting.filter((request) => !dropped.includes(request));
+    for (const request of dropped) await serve(request, (context) => abort(kernel, context));
+  }
+
+  return (request: Request) => {
+    const type = request.header.msg_type;
+    if (request.channel === "stdin") {
+      if (type === "input_reply" && kernel.asking !== undefined) {
+        kernel.asking = undefined;
+        kernel.worker.answer({ value: String(request.content.value ?? "") });
+      }
+    } else if (request.channel === "control") void serve(request, handlerOf(type));
+    else {
+      waiting.push(request);
+      void serveShell();
+    }
+  };
+}
+
+const replyType = (type: string) => `${type.replace(/_request$/, "")}_reply`;

@@ -1,0 +1,135 @@
+// execute_request: check, run, show, answer.
+
+import type { ErrorContent } from "../worker/protocol.ts";
+import type { RequestContext } from "./context.ts";
+import type { Done, Kernel } from "./kernel.ts";
+import { page } from "./language.ts";
+import type { Diagnostic } from "./strip.ts";
+
+/** How often an interrupt is repeated until the cell has ended: native code, for one, hears nothing. */
+const repeatMs = 100;
+
+interface Verdict {
+  done: Pick<Done, "view" | "error" | "expressions">;
+  warnings: Diagnostic[];
+  payload: object[];
+}
+
+/** Runs a cell and answers. Returns whether the execute requests that wait behind it are to be dropped. */
+export async function execute(kernel: Kernel, context: RequestContext): Promise<boolean> {
+  const { content } = context.request;
+  const code = String(content.code ?? "");
+  const silent = Boolean(content.silent);
+  const isCounted = !silent && content.store_history !== false && code.trim() !== "";
+  const started = new Date().toISOString();
+  if (isCounted) kernel.count++;
+  const count = kernel.count;
+  const run = ++kernel.runs;
+  // Cells that are not counted have numbers below zero, so that two of them are never taken for one.
+  const cell = isCounted ? count : -run;
+  if (!silent) {
+    kernel.parents.set(run, context.request.header);
+    context.publish("execute_input", { code, execution_count: count });
+  }
+  const { done, warnings, payload } = await judge(kernel, context, { run, cell, code, silent });
+  kernel.output.flush();
+  if (!silent) {
+    if (done.error !== undefined) context.publish("error", done.error);
+    else if (done.view !== undefined) {
+      context.publish("execute_result", { execution_count: count, ...done.view, transient: {} });
+    }
+    if (warnings.length > 0) {
+      context.publish("stream", { name: "stderr", text: warnings.map((w) => describe(w, cell, "warning")).join("") });
+    }
+  }
+  if (isCounted) kernel.history.add({ line: count, input: code, output: done.view?.data["text/plain"] as string });
+  const metadata = { started };
+  const reply =
+    done.error === undefined
+      ? { status: "ok", user_expressions: done.expressions ?? {} }
+      : { status: "error", user_expressions: {}, ...done.error };
+  context.reply("execute_reply", { ...reply, execution_count: count, payload }, metadata);
+  return done.error !== undefined && content.stop_on_error !== false;
+}
+
+/** The reply to a request that waited behind a cell that failed. */
+export function abort(kernel: Kernel, context: RequestContext) {
+  context.reply("execute_reply", {
+    status: "aborted",
+    execution_count: kernel.count,
+    payload: [],
+    user_expressions: {},
+  });
+}
+
+interface Cell {
+  run: number;
+  cell: number;
+  code: string;
+  silent: boolean;
+}
+
+async function judge(kernel: Kernel, context: RequestContext, { run, cell, code, silent }: Cell): Promise<Verdict> {
+  const nothing = { done: {}, warnings: [], payload: [] };
+  if (code.trim() === "" && Object.keys(context.request.content.user_expressions ?? {}).length === 0) return nothing;
+  const payload = await page(kernel, code);
+  if (payload !== undefined) return { ...nothing, payload: [payload] };
+
+  const { promise: finished, resolve: finish } = Promise.withResolvers<Done>();
+  const allowStdin = context.request.content.allow_stdin !== false;
+  const running = { run, context, silent, allowStdin, interrupted: false, finish };
+  kernel.running = running;
+  try {
+    const { js, diagnostics } = await kernel.compiler.check(cell, code);
+    const errors = diagnostics.filter(({ category }) => category === "error");
+    if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
+    const warnings = diagnostics.filter(({ category }) => category === "warning");
+    if (running.interrupted) return { ...nothing, warnings, done: { error: stopped } };
+    const expressions = context.request.content.user_expressions ?? {};
+    kernel.worker.run({ run, name: nameOf(cell), js, code, expressions, silent });
+    return { ...nothing, warnings, done: await finished };
+  } finally {
+    kernel.running = undefined;
+    kernel.asking = undefined;
+  }
+}
+
+const stopped: ErrorContent = {
+  ename: "KeyboardInterrupt",
+  evalue: "the cell was interrupted before it ran",
+  traceback: ["KeyboardInterrupt: the cell was interrupted before it ran"],
+};
+
+/** Stops the running cell; harmless when none runs. */
+export function interrupt(kernel: Kernel) {
+  const { running } = kernel;
+  if (running === undefined || running.interrupted) return;
+  running.interrupted = true;
+  const press = () => {
+    if (kernel.running !== running) return;
+    if (kernel.asking === running.run) {
+      kernel.asking = undefined;
+      kernel.worker.answer({ interrupted: true });
+    }
+    kernel.worker.interrupt(running.run);
+    setTimeout(press, repeatMs);
+  };
+  press();
+}
+
+const nameOf = (cell: number) => (cell > 0 ? `In[${cell}]` : `Unsaved[${-cell}]`);
+
+/** `TS2322`: the first error names the cell's; all are listed with the lines they are in. */
+function typeError(errors: Diagnostic[], cell: number): ErrorContent {
+  const [first] = errors;
+  return {
+    ename: `TS${first.code}`,
+    evalue: first.message,
+    traceback: errors.map((error) => describe(error, cell, "error").trimEnd()),
+  };
+}
+
+function describe(diagnostic: Diagnostic, cell: number, word: string): string {
+  const { file = nameOf(cell), line, column, code, message, excerpt } = diagnostic;
+  return `${file}:${line}:${column} - ${word} TS${code}: ${message}\n${excerpt.trimEnd()}\n`;
+}

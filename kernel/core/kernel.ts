@@ -1,0 +1,110 @@
+// The state of a kernel and what the parts of the core share; the sockets are outside (front.ts).
+
+import type { Header } from "../wire/message.ts";
+import { startUserProcess, type UserProcess } from "../worker/process.ts";
+import type { ErrorContent, WorkerMessage } from "../worker/protocol.ts";
+import type { RequestContext, Transport } from "./context.ts";
+import { createHistory } from "./history.ts";
+import { createOutput } from "./output.ts";
+import { type Compiler, startCompiler } from "./strip.ts";
+
+export type Done = Extract<WorkerMessage, { type: "done" }>;
+
+/** The execute request that runs now. */
+export interface Running {
+  run: number;
+  context: RequestContext;
+  silent: boolean;
+  allowStdin: boolean;
+  /** Set by an interrupt, also before the cell's code has begun to run. */
+  interrupted: boolean;
+  finish(done: Done): void;
+}
+
+export interface Kernel {
+  transport: Transport;
+  compiler: Compiler;
+  worker: UserProcess;
+  history: ReturnType<typeof createHistory>;
+  output: ReturnType<typeof createOutput>;
+  /** The number of the last counted cell. */
+  count: number;
+  /** Executions of all kinds: each has a number of its own, to which its output belongs. */
+  runs: number;
+  /** The requests that the output of runs belongs to, for output that comes late. Silent runs are absent: nothing of them is shown. */
+  parents: Map<number, Header>;
+  running?: Running;
+  /** The run whose `prompt` waits for an answer. */
+  asking?: number;
+}
+
+/** Starts the user's process and the compiler, in this order: the first cell needs both, a client's first question neither. */
+export function createKernel(transport: Transport, { dist, cwd }: { dist: string; cwd: string }): Kernel {
+  const publish = (run: number, type: string, content: object) => {
+    const parent = kernel.parents.get(run);
+    if (parent !== undefined) transport.publish(type, content, parent);
+  };
+  const output = createOutput((run, name, text) => publish(run, "stream", { name, text }));
+  const worker = startUserProcess({
+    file: `${dist}/worker.js`,
+    cwd,
+    listener: { text: output.write, message: take, died },
+  });
+  const kernel: Kernel = {
+    transport,
+    compiler: startCompiler({ cwd, dist }),
+    worker,
+    history: createHistory(),
+    output,
+    count: 0,
+    runs: 0,
+    parents: new Map(),
+  };
+  return kernel;
+
+  function take(message: WorkerMessage) {
+    output.flush();
+    switch (message.type) {
+      case "display": {
+        const { view, id, run, update } = message;
+        const transient = id === undefined ? {} : { display_id: id };
+        return publish(run, update ? "update_display_data" : "display_data", { ...view, transient });
+      }
+      case "clear":
+        return publish(message.run, "clear_output", { wait: message.wait });
+      case "late-error":
+        return publish(message.run, "error", message.error);
+      case "input":
+        return ask(kernel, message);
+      case "done":
+        if (kernel.running?.run === message.run) kernel.running.finish(message);
+        return;
+      default:
+        message satisfies { type: "ready" };
+    }
+  }
+
+  function died(error: ErrorContent) {
+    output.flush();
+    kernel.asking = undefined;
+    void kernel.compiler.reset();
+    const { running } = kernel;
+    if (running !== undefined) running.finish({ type: "done", run: running.run, error });
+    else publish(kernel.runs, "error", error);
+  }
+}
+
+/** Passes a question of the running cell on to the client that ran it. */
+function ask(kernel: Kernel, { run, prompt, password }: Extract<WorkerMessage, { type: "input" }>) {
+  const { running, worker, transport } = kernel;
+  if (running?.run !== run) {
+    return worker.answer({ refused: "prompt() asks only while its cell runs, and this one has ended" });
+  }
+  if (running.interrupted) return worker.answer({ interrupted: true });
+  if (!running.allowStdin) {
+    return worker.answer({ refused: "prompt() cannot ask: the program that runs this notebook takes no input" });
+  }
+  kernel.asking = run;
+  const { identities, header } = running.context.request;
+  transport.reply("stdin", identities, "input_request", { prompt, password }, header);
+}

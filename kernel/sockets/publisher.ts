@@ -1,0 +1,27 @@
+// The iopub channel: what the kernel tells everyone.
+import * as zmq from "zeromq";
+import { createSendQueue, type SendQueue } from "./queue.ts";
+
+export interface PublisherChannel extends SendQueue {
+  /** Settles when the first client listens. */
+  subscribed: Promise<void>;
+  close(): void;
+}
+
+/** Binds the channel; `onSubscribe` is called with the topic of every subscription. */
+export async function bindPublisher(address: string, onSubscribe: (topic: string) => void): Promise<PublisherChannel> {
+  // No high-water mark: with libzmq's default of 1 000 the messages of a fast cell are lost, its idle among them.
+  const socket = new zmq.XPublisher({ sendHighWaterMark: 0, verbosity: "allSubs", linger: 500 } as object);
+  await socket.bind(address);
+  const { send, drained } = createSendQueue(socket);
+  const { promise: subscribed, resolve } = Promise.withResolvers<void>();
+  void listen();
+  async function listen() {
+    for await (const [frame] of socket) {
+      if (frame[0] !== 1) continue;
+      resolve();
+      onSubscribe(frame.subarray(1).toString());
+    }
+  }
+  return { send, drained, subscribed, close: () => socket.close() };
+}

@@ -1,0 +1,95 @@
+// Messages of the Jupyter protocol 5.4 and their frames: identities, delimiter, signature, header, parent header, metadata, content, buffers.
+import { randomUUID } from "node:crypto";
+import type { Signer } from "./sign.ts";
+
+export const protocolVersion = "5.4";
+
+export interface Header {
+  msg_id: string;
+  msg_type: string;
+  session: string;
+  username: string;
+  /** ISO 8601 */
+  date: string;
+  version: string;
+}
+
+/** A message as it came. The content is what the client sent: handlers read its fields with defaults. */
+export interface Message {
+  identities: Buffer[];
+  header: Header;
+  parent: Partial<Header>;
+  metadata: Record<string, unknown>;
+  content: Record<string, any>;
+  buffers: Buffer[];
+}
+
+/** What is needed to make a message; `parent` is the header of the request that it belongs to, empty when there is none. */
+export interface Outgoing {
+  type: string;
+  content: object;
+  parent: Partial<Header>;
+  metadata?: object;
+  buffers?: readonly Buffer[];
+}
+
+const delimiter = Buffer.from("<IDS|MSG>");
+
+/** Makes the frames of messages of one kernel session. */
+export function createEncoder(session: string, signer: Signer) {
+  const run = randomUUID();
+  let serial = 0;
+  return (identities: readonly (Buffer | string)[], message: Outgoing): (Buffer | string)[] => {
+    const header: Header = {
+      msg_id: `${run}_${serial++}`,
+      msg_type: message.type,
+      session,
+      username: "kernel",
+      date: new Date().toISOString(),
+      version: protocolVersion,
+    };
+    const frames = [header, message.parent, message.metadata ?? {}, message.content].map((part) =>
+      JSON.stringify(part),
+    );
+    return [...identities, delimiter, signer.sign(frames), ...frames, ...(message.buffers ?? [])];
+  };
+}
+
+/** Thrown for frames that are no message; the kernel drops them. */
+export class MalformedMessage extends Error {
+  override name = "MalformedMessage";
+}
+
+/** Reads the frames of a message. Throws `MalformedMessage` that says what is wrong: delimiter, signature, JSON, header. */
+export function decode(frames: readonly Buffer[], signer: Signer): Message {
+  const at = frames.findIndex((frame) => frame.equals(delimiter));
+  if (at < 0) throw new MalformedMessage("no delimiter <IDS|MSG>");
+  const body = frames.slice(at + 2, at + 6);
+  if (body.length < 4)
+    throw new MalformedMessage(`${frames.length - at - 1} frames after the delimiter, at least 5 wanted`);
+  if (!signer.verify(body, frames[at + 1])) throw new MalformedMessage("wrong signature");
+  const [header, parent, metadata, content] = body.map((frame, i) => {
+    const name = ["header", "parent_header", "metadata", "content"][i];
+    let value: unknown;
+    try {
+      value = JSON.parse(frame.toString());
+    } catch (error) {
+      throw new MalformedMessage(`${name} is not JSON: ${(error as Error).message}`);
+    }
+    if (value === null || typeof value !== "object" || Array.isArray(value)) {
+      throw new MalformedMessage(`${name} is not an object`);
+    }
+    return value as Record<string, any>;
+  });
+  for (const field of ["msg_id", "msg_type", "session"]) {
+    if (typeof header[field] !== "string") throw new MalformedMessage(`the header's ${field} is no text`);
+  }
+  return {
+    identities: frames.slice(0, at),
+    header: header as Header,
+    parent,
+    metadata,
+    content,
+    buffers: frames.slice(at + 6),
+  };
+}

@@ -1,0 +1,16 @@
+// Which run an output belongs to: also one that comes late, from a timer, a promise or a callback that the run left behind.
+import { AsyncLocalStorage } from "node:async_hooks";
+
+const runOf = new AsyncLocalStorage<number>();
+let newest = 0;
+
+/** Calls `start` so that everything it begins, now or later, belongs to the run. */
+export function inRun<T>(run: number, start: () => T): T {
+  newest = run;
+  return runOf.run(run, start);
+}
+
+/** The run that the caller belongs to; the newest one where that is not known, such as in a native callback. */
+export function currentRun(): number {
+  return runOf.getStore() ?? newest;
+}

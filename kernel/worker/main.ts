@@ -1,0 +1,95 @@
+// The user's process: runs cells one after the other, shows what they give, tells what went wrong.
+import { createRequire } from "node:module";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { currentRun } from "./context.ts";
+import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
+import { describeError, interruptError, rememberCell } from "./errors.ts";
+import { format } from "./format.ts";
+import { callWith, evaluate, guarded, interrupted, releaseObjects, startInterrupts } from "./guard.ts";
+import { confirm, prompt } from "./input.ts";
+import { captureOutput, send } from "./output.ts";
+import { type ErrorContent, type ExpressionResult, type RunRequest, requestFd, type View } from "./protocol.ts";
+import { beginTimers, endTimers, watchTimers } from "./timers.ts";
+
+type Outcome = { view?: View } | { error: ErrorContent } | typeof interrupted;
+
+captureOutput();
+watchTimers();
+provide({
+  display,
+  clearOutput,
+  progress,
+  prompt,
+  confirm,
+  require: createRequire(join(process.cwd(), "cell.js")),
+  __import: (specifier: string) => import(specifier),
+});
+// Packages are deep: with V8's ten frames the cell that called them is often not among them.
+Error.stackTraceLimit = 50;
+process.on("uncaughtException", reportLate);
+process.on("unhandledRejection", reportLate);
+// An interrupt of the whole process group is for the front and for child processes.
+process.on("SIGINT", () => {});
+// The front is gone.
+const requests = new Socket({ fd: requestFd, readable: true, writable: false }).on("close", () => process.exit());
+createInterface(requests).on("line", (line) => void serve(JSON.parse(line)));
+send({ type: "ready" });
+setTimeout(startInterrupts, 0);
+
+/** Gives cells their globals: no listing shows them, and a cell may declare their names again. */
+function provide(globals: Record<string, unknown>) {
+  for (const [name, value] of Object.entries(globals)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  }
+}
+
+function reportLate(error: unknown) {
+  send({ type: "late-error", run: currentRun(), error: describeError(error) });
+}
+
+async function serve(request: RunRequest) {
+  const { run, name, code, js } = request;
+  rememberCell(name, code, js);
+  beginTimers(run);
+  const outcome = await runScript(request, `${js}\n//# sourceURL=${name}`, !request.silent);
+  const failed = outcome === interrupted || "error" in outcome;
+  const expressions = failed ? undefined : await evaluateExpressions(request);
+  const shown = await guarded(run, () => finishDisplays(run));
+  const stopped = outcome === interrupted || shown === interrupted;
+  endTimers(stopped);
+  releaseObjects();
+  if (stopped) send({ type: "done", run, error: interruptError });
+  else send({ type: "done", run, ...outcome, expressions });
+}
+
+/** Runs a script and makes the view of its value, if it has one. */
+async function runScript({ run }: RunRequest, js: string, show: boolean): Promise<Outcome> {
+  const evaluated = await evaluate(run, js);
+  if (evaluated === interrupted) return interrupted;
+  const { result, exceptionDetails } = evaluated;
+  if (exceptionDetails !== undefined) {
+    const { exception, stackTrace, text } = exceptionDetails;
+    if (exception === undefined) return { error: { ename: "Uncaught", evalue: text, traceback: [text] } };
+    const thrownAt = (stackTrace?.callFrames ?? []).map(
+      (frame) => `    at ${frame.functionName} (${frame.url}:${frame.lineNumber + 1}:${frame.columnNumber + 1})`,
+    );
+    const error = await callWith(run, (thrown) => describeError(thrown, thrownAt.join("\n")), exception);
+    return error === interrupted ? interrupted : { error };
+  }
+  if (!show || result.type === "undefined") return {};
+  const view = await callWith(run, format, result);
+  return view === interrupted ? interrupted : { view: viewOf(view) };
+}
+
+async function evaluateExpressions(request: RunRequest): Promise<Record<string, ExpressionResult>> {
+  const results: Record<string, ExpressionResult> = {};
+  for (const [name, js] of Object.entries(request.expressions)) {
+    const outcome = await runScript(request, js, true);
+    if (outcome === interrupted) results[name] = { status: "error", ...interruptError };
+    else if ("error" in outcome) results[name] = { status: "error", ...outcome.error };
+    else results[name] = { status: "ok", ...(outcome.view ?? { data: { "text/plain": "undefined" }, metadata: {} }) };
+  }
+  return results;
+}

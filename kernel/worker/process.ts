@@ -1,0 +1,160 @@
+// The user's process as the front sees it: started, watched, replaced when it dies.
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import type { Readable, Writable } from "node:stream";
+import { createOrder, type Listener } from "./frames.ts";
+import {
+  type ErrorContent,
+  type InputAnswer,
+  inputFd,
+  interruptFd,
+  markVariable,
+  messageFd,
+  type RunRequest,
+  requestFd,
+  stderrFd,
+  stdoutFd,
+} from "./protocol.ts";
+
+export interface UserProcessOptions {
+  /** The bundled `worker/main.ts`. */
+  file: string;
+  cwd: string;
+  listener: Listener & {
+    /** The process has died, with the reason as an error for the user; a fresh one is on its way. */
+    died(error: ErrorContent): void;
+  };
+}
+
+export interface UserProcess {
+  run(request: RunRequest): void;
+  /** Asks once; a worker that has not begun or is in native code does not hear it, so callers repeat it. */
+  interrupt(run: number): void;
+  answer(answer: InputAnswer): void;
+  stop(): void;
+  readonly pid: number | undefined;
+}
+
+/** A grandchild that holds the worker's stdout keeps the pipe open: after this many milliseconds its output is no longer waited for. */
+const lastOutputMs = 200;
+/** So many deaths before the first cell could run, and no new process is tried. */
+const maxFailedStarts = 3;
+
+export function startUserProcess({ file, cwd, listener }: UserProcessOptions): UserProcess {
+  let child: ChildProcess;
+  let order: ReturnType<typeof createOrder>;
+  let waiting: string[] = [];
+  let ready = false;
+  let failedStarts = 0;
+  let stopped = false;
+
+  start();
+  function start() {
+    const mark = randomBytes(8);
+    ready = false;
+    const own = spawn(process.execPath, [...process.execArgv, "--disable-warning=ExperimentalWarning", file], {
+      cwd,
+      // Fds 0 to 6, see protocol.ts. Its own process group: an interrupt for the kernel's group must not kill it, and its children end with it.
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", "pipe"],
+      detached: true,
+      env: { ...process.env, [markVariable]: mark.toString("hex") },
+    });
+    child = own;
+    let outOfMemory = false;
+    order = createOrder(mark, {
+      text: (run, name, text) => {
+        outOfMemory ||= name === "stderr" && text.includes("JavaScript heap out of memory");
+        listener.text(run, name, text);
+      },
+      message: (message) => {
+        if (message.type !== "ready") return listener.message(message);
+        ready = true;
+        failedStarts = 0;
+        for (const line of waiting) write(requestFd, line);
+        waiting = [];
+      },
+    });
+    const ownOrder = order;
+    const read = (fd: number, take: (chunk: Buffer) => void) => (own.stdio[fd] as Readable).on("data", take);
+    read(stdoutFd, (chunk) => ownOrder.text(stdoutFd, chunk));
+    read(stderrFd, (chunk) => ownOrder.text(stderrFd, chunk));
+    read(messageFd, (chunk) => ownOrder.messages(chunk));
+    // A write to a process that has just died: its exit is reported anyway.
+    for (const fd of [requestFd, interruptFd, inputFd]) (own.stdio[fd] as Writable).on("error", () => {});
+
+    let over = false;
+    const end = (cause: ErrorContent) => {
+      if (over || stopped) return;
+      over = true;
+      ownOrder.end();
+      for (const pipe of own.stdio) pipe?.destroy();
+      killGroup(own.pid);
+      const wasReady = ready;
+      waiting = [];
+      failedStarts += wasReady ? 0 : 1;
+      if (failedStarts < maxFailedStarts) start();
+      listener.died(cause);
+    };
+    own.on("error", (error) => end({ ename: "ProcessExit", evalue: error.message, traceback: [error.message] }));
+    own.on("exit", (code, signal) => {
+      const report = () => end(causeOfDeath(code, signal, outOfMemory));
+      setTimeout(report, lastOutputMs);
+      own.on("close", report);
+    });
+  }
+
+  function write(fd: number, data: string | Buffer) {
+    (child.stdio[fd] as Writable).write(data);
+  }
+
+  return {
+    get pid() {
+      return child.pid;
+    },
+    run(request) {
+      if (failedStarts >= maxFailedStarts) {
+        failedStarts = 0;
+        start();
+      }
+      order.startRun(request.run);
+      const line = `${JSON.stringify(request)}\n`;
+      if (ready) write(requestFd, line);
+      else waiting.push(line);
+    },
+    interrupt(run) {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(run);
+      write(interruptFd, bytes);
+      // For child processes that the cell waits for. The worker itself ignores it; before it is ready it would die of it.
+      if (ready) signalGroup(child.pid, "SIGINT");
+    },
+    answer: (answer) => write(inputFd, `${JSON.stringify(answer)}\n`),
+    stop() {
+      stopped = true;
+      killGroup(child.pid);
+    },
+  };
+}
+
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals) {
+  if (pid === undefined) return;
+  try {
+    process.kill(process.platform === "win32" ? pid : -pid, signal);
+  } catch {
+    // all of its processes have ended
+  }
+}
+
+const killGroup = (pid: number | undefined) => signalGroup(pid, "SIGKILL");
+
+function causeOfDeath(code: number | null, signal: NodeJS.Signals | null, outOfMemory: boolean): ErrorContent {
+  const [ename, what] = outOfMemory
+    ? ["OutOfMemory", "the cell filled the JavaScript heap, and its process ended"]
+    : signal === "SIGKILL"
+      ? ["ProcessExit", "the process of the cells was killed (SIGKILL); the system does this when memory runs out"]
+      : signal !== null
+        ? ["ProcessExit", `the process of the cells was ended by ${signal}`]
+        : ["ProcessExit", `the process of the cells ended with exit code ${code}`];
+  const evalue = `${what}. Its variables are gone; the next cell runs in a fresh process.`;
+  return { ename, evalue, traceback: [`${ename}: ${evalue}`] };
+}

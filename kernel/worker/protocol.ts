@@ -1,0 +1,59 @@
+// What the front and the user's process say to each other, and on which file descriptors of the latter.
+
+/** Written by the worker: its own text, as frames, and what children and native code write, as raw bytes. */
+export const stdoutFd = 1;
+export const stderrFd = 2;
+/** Messages of the worker: frames of JSON with a length before them. */
+export const messageFd = 3;
+/** Requests to the worker: lines of JSON. */
+export const requestFd = 4;
+/** Interrupts: four bytes, little-endian, the run that is meant. Read by a thread, so that a busy worker hears them too. */
+export const interruptFd = 5;
+/** Answers to `prompt` and `confirm`: lines of JSON, read while the caller waits. */
+export const inputFd = 6;
+
+/** The environment variable that brings the mark of frames to the worker. */
+export const markVariable = "WHETSTONE_FRAME_MARK";
+
+/** A frame on stdout or stderr: mark (8 bytes), sequence number, run, length (uint32 each, little-endian), text. */
+export const frameHead = 20;
+
+/** One cell to run. `run` counts executions, `name` is what tracebacks call the cell: `In[3]`. */
+export interface RunRequest {
+  run: number;
+  name: string;
+  /** What V8 runs. */
+  js: string;
+  /** What the user wrote: tracebacks quote it. */
+  code: string;
+  /** Expressions to evaluate after the cell, by name. */
+  expressions: Record<string, string>;
+  /** Says that nothing of a silent run is shown: its value is not even formatted. */
+  silent: boolean;
+}
+
+/** An error as Jupyter shows it. */
+export interface ErrorContent {
+  ename: string;
+  evalue: string;
+  traceback: string[];
+}
+
+export interface View {
+  data: Record<string, unknown>;
+  metadata: Record<string, unknown>;
+}
+
+export type ExpressionResult = ({ status: "ok" } & View) | ({ status: "error" } & ErrorContent);
+
+/** What the worker tells; `seq` puts it in order with the text on stdout and stderr. */
+export type WorkerMessage =
+  | { type: "ready" }
+  | { type: "display"; run: number; view: View; id?: string; update: boolean }
+  | { type: "clear"; run: number; wait: boolean }
+  | { type: "input"; run: number; prompt: string; password: boolean }
+  | { type: "late-error"; run: number; error: ErrorContent }
+  | { type: "done"; run: number; view?: View; error?: ErrorContent; expressions?: Record<string, ExpressionResult> };
+
+/** The answer to an `input` message. */
+export type InputAnswer = { value: string } | { refused: string } | { interrupted: true };
