@@ -1,6 +1,6 @@
 // @ts-check
 // Steps: the bundled kernel in kernel/dist, and the kernelspec `whetstone` that JupyterLab finds it by.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { call } from "./call.mjs";
 import { node24, place, root } from "./place.mjs";
@@ -26,36 +26,18 @@ export async function kernelMake(onLine) {
   writeStamp(stamp, key);
 }
 
-/** What kernel.json must hold on this machine. */
-function spec() {
-  return {
-    argv: [needNode(), front, "{connection_file}"],
-    display_name: "TypeScript (Whetstone)",
-    language: "typescript",
-    interrupt_mode: "message",
-    metadata: { debugger: false },
-  };
-}
+const specStamp = join(place.kernelspec, ".whetstone");
 
-const specText = () => `${JSON.stringify(spec(), null, 2)}\n`;
+// kernel.json holds absolute paths, so a clone that was moved needs a new one.
+const wantedSpec = () => `${hashOf([join(root, "kernel/install")])} ${node24()} ${front}`;
 
 export function kernelspecDone() {
-  try {
-    return readFileSync(join(place.kernelspec, "kernel.json"), "utf8") === specText();
-  } catch {
-    return false;
-  }
+  return readStamp(specStamp) === wantedSpec() && existsSync(join(place.kernelspec, "kernel.json"));
 }
 
 export async function kernelspecMake() {
-  mkdirSync(place.kernelspec, { recursive: true });
-  const logos = join(root, "kernel/install");
-  for (const name of existsSync(logos) ? readdirSync(logos) : []) {
-    if (name.startsWith("logo-")) cpSync(join(logos, name), join(place.kernelspec, name));
-  }
-  const file = join(place.kernelspec, "kernel.json");
-  rmSync(file, { force: true });
-  writeFileSync(file, specText());
+  await call(needNode(), [join(root, "kernel/install/kernelspec.ts"), place.kernelspec]);
+  writeStamp(specStamp, wantedSpec());
 }
 
 function needNode() {

@@ -1,6 +1,6 @@
 // @ts-check
 // Finds a Python, and the step that makes .venv from it.
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CallFailed, call } from "./call.mjs";
 import { place, root } from "./place.mjs";
@@ -95,6 +95,8 @@ export async function venvMake(onLine) {
   }
   // Byte code is written on first use instead: installing is twice as fast, and most of it is never imported.
   await pip(["install", "--only-binary=:all:", "--no-compile", "-r", requirements, "-c", constraints], onLine);
+  // JupyterLab runs a CommonJS script of its own with Node, which would take the project's "type": "module" for its own.
+  writeFileSync(join(place.venv, "package.json"), "{}\n");
   writeStamp(stamp, wanted());
 }
 
