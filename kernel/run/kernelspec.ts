@@ -1,0 +1,97 @@
+// Kernelspecs: how to start a kernel, found by name where Jupyter looks for them.
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, delimiter, dirname, join } from "node:path";
+
+/** How a kernel is started and interrupted; the fields of `kernel.json`. */
+export interface Kernelspec {
+  name: string;
+  /** The command; `{connection_file}` and `{resource_dir}` in it are replaced. */
+  argv: string[];
+  display_name?: string;
+  language?: string;
+  interrupt_mode?: "signal" | "message";
+  env?: Record<string, string>;
+  /** The folder of `kernel.json`. */
+  folder?: string;
+}
+
+const project = join(import.meta.dirname, "../..");
+
+/** The kernel of this project as it stands in the clone, for machines without a Python environment. */
+const ownFront = join(project, "kernel/dist/front.js");
+
+/** Folders that may hold kernelspecs, the most specific first: the project's environment, JUPYTER_PATH, the user's, the active environment's, the system's. */
+export function kernelspecFolders(env: NodeJS.ProcessEnv = process.env): string[] {
+  const home = env.HOME ?? homedir();
+  const user =
+    process.platform === "win32"
+      ? join(env.APPDATA ?? home, "jupyter")
+      : process.platform === "darwin"
+        ? join(home, "Library/Jupyter")
+        : join(env.XDG_DATA_HOME || join(home, ".local/share"), "jupyter");
+  const system =
+    process.platform === "win32"
+      ? [join(env.PROGRAMDATA ?? "C:\\ProgramData", "jupyter")]
+      : ["/usr/local/share/jupyter", "/usr/share/jupyter"];
+  const active = [env.VIRTUAL_ENV, env.CONDA_PREFIX].filter(Boolean).map((prefix) => join(prefix!, "share/jupyter"));
+  return [
+    join(project, ".venv/share/jupyter"),
+    ...(env.JUPYTER_PATH ?? "").split(delimiter).filter(Boolean),
+    env.JUPYTER_DATA_DIR || user,
+    ...active,
+    ...system,
+  ].map((folder) => join(folder, "kernels"));
+}
+
+/**
+ * The kernelspec of that name. Names are compared without case, as Jupyter does. A path to a `kernel.json`, or to its folder, is read as it is.
+ * Throws an error that lists the names there are.
+ */
+export function findKernelspec(name: string, folders: readonly string[] = kernelspecFolders()): Kernelspec {
+  if (/[\\/]/.test(name)) return readKernelspec(name.endsWith(".json") ? name : join(name, "kernel.json"));
+  const known = new Set<string>();
+  for (const folder of folders) {
+    for (const entry of existsSync(folder) ? readdirSync(folder).sort() : []) {
+      const file = join(folder, entry, "kernel.json");
+      if (!existsSync(file)) continue;
+      known.add(entry);
+      if (entry.toLowerCase() === name.toLowerCase()) return readKernelspec(file);
+    }
+  }
+  if (name === "whetstone") {
+    if (existsSync(ownFront)) return ownKernelspec();
+    throw new Error(`the kernel is not built: ${ownFront} is missing; run \`npm run setup\``);
+  }
+  const there = known.size === 0 ? "there is none" : `there are: ${[...known].join(", ")}`;
+  throw new Error(`no kernelspec "${name}"; ${there}. Looked in ${folders.join(", ")}`);
+}
+
+/** This project's kernel, run by the Node that runs this process. */
+function ownKernelspec(): Kernelspec {
+  return {
+    name: "whetstone",
+    argv: [process.execPath, ownFront, "{connection_file}"],
+    language: "typescript",
+    interrupt_mode: "message",
+  };
+}
+
+function readKernelspec(file: string): Kernelspec {
+  let spec: Omit<Kernelspec, "name">;
+  try {
+    spec = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new Error(`cannot read the kernelspec ${file}: ${(error as Error).message}`);
+  }
+  const { argv } = spec;
+  if (!Array.isArray(argv) || argv.length === 0 || !argv.every((part) => typeof part === "string")) {
+    throw new Error(`the kernelspec ${file} has argv = ${JSON.stringify(argv)}, not a list of texts`);
+  }
+  // Only commands with a path can be looked at here: others are found by the system.
+  if (/[\\/]/.test(argv[0]) && !statSync(argv[0], { throwIfNoEntry: false })?.isFile()) {
+    throw new Error(`the kernelspec ${file} starts ${argv[0]}, which does not exist; install that kernel again`);
+  }
+  const folder = dirname(file);
+  return { ...spec, name: basename(folder), folder };
+}
