@@ -1,0 +1,29 @@
+// Mocha's reporter for test/run.ts: one JSON line for each finished test into the file that WHETSTONE_REPORT names, at
+// once, so that a run which dies has told what it did; a last line says that it came to its end.
+import { appendFileSync } from "node:fs";
+import Mocha from "mocha";
+
+/** A line of the report. */
+export type Told =
+  | { event: "pass" | "skip"; name: string }
+  | { event: "fail"; name: string; text: string }
+  | { event: "end" };
+
+export default class Reporter {
+  constructor(runner: Mocha.Runner) {
+    const file = process.env.WHETSTONE_REPORT;
+    if (!file) throw new Error("test/reporter.ts needs WHETSTONE_REPORT, the file to write to; run tests by npm test");
+    const tell = (line: Told) => appendFileSync(file, `${JSON.stringify(line)}\n`);
+    const { EVENT_TEST_PASS, EVENT_TEST_FAIL, EVENT_TEST_PENDING, EVENT_RUN_END } = Mocha.Runner.constants;
+    runner.on(EVENT_TEST_PASS, (test) => tell({ event: "pass", name: test.fullTitle() }));
+    runner.on(EVENT_TEST_PENDING, (test) => tell({ event: "skip", name: test.fullTitle() }));
+    runner.on(EVENT_TEST_FAIL, (test, error) => {
+      const difference =
+        error.actual !== undefined && error.expected !== undefined
+          ? `\n${Mocha.reporters.Base.generateDiff(error.actual, error.expected)}`
+          : "";
+      tell({ event: "fail", name: test.fullTitle(), text: `${error.stack ?? error}${difference}` });
+    });
+    runner.on(EVENT_RUN_END, () => tell({ event: "end" }));
+  }
+}
