@@ -5,10 +5,13 @@ import * as tf from "@tensorflow/tfjs-core";
 export function embed(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
   const [vocab, width] = table.shape;
   const flat = tf.cast(tf.reshape(ids, [-1]), "int32") as tf.Tensor1D;
-  const rows = tf.customGrad((table) => ({
-    value: tf.gather(table as tf.Tensor, flat), // [N, C]
-    gradFunc: (dy: tf.Tensor) => scatterRows(dy, flat, vocab),
-  }))(table);
+  const rows = tf.customGrad((table, save) => {
+    (save as tf.GradSaveFunc)([flat]); // what the gradient needs and is made here must be saved, or it is freed before
+    return {
+      value: tf.gather(table as tf.Tensor, flat), // [N, C]
+      gradFunc: (dy: tf.Tensor, [ids]: tf.Tensor[]) => scatterRows(dy, ids as tf.Tensor1D, vocab),
+    };
+  })(table);
   return tf.reshape(rows, [...ids.shape, width]);
 }
 
@@ -28,15 +31,15 @@ export function crossEntropyEach(logits: tf.Tensor, ids: tf.Tensor): tf.Tensor {
     throw new Error(`crossEntropy: logits are [${logits.shape}], ids [${ids.shape}]; wanted logits [...ids, V].`);
   }
   const labels = tf.cast(tf.reshape(ids, [-1]), "int32") as tf.Tensor1D;
-  const oneHot = () => tf.oneHot(labels, vocab, 1, 0, "float32");
+  const oneHot = (ids: tf.Tensor) => tf.oneHot(ids, vocab, 1, 0, "float32");
   const each = tf.customGrad((x, save) => {
     const shifted = tf.sub(x as tf.Tensor, tf.max(x as tf.Tensor, -1, true));
     const logProbs = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true))); // [N, V]
-    (save as tf.GradSaveFunc)([logProbs]);
+    (save as tf.GradSaveFunc)([logProbs, labels]);
     return {
-      value: tf.neg(tf.sum(tf.mul(logProbs, oneHot()), -1)),
-      gradFunc: (dy: tf.Tensor, [logProbs]: tf.Tensor[]) =>
-        tf.mul(tf.sub(tf.exp(logProbs), oneHot()), tf.expandDims(dy, -1)),
+      value: tf.neg(tf.sum(tf.mul(logProbs, oneHot(labels)), -1)),
+      gradFunc: (dy: tf.Tensor, [logProbs, ids]: tf.Tensor[]) =>
+        tf.mul(tf.sub(tf.exp(logProbs), oneHot(ids)), tf.expandDims(dy, -1)),
     };
   })(tf.reshape(logits, [-1, vocab]));
   return tf.reshape(each, ids.shape);
