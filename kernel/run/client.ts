@@ -29,6 +29,8 @@ export interface ExecuteOptions {
   userExpressions?: Record<string, string>;
   /** Answers `prompt` and its like; without it the kernel is told that nobody can be asked. */
   onInput?(prompt: string, isPassword: boolean): string | Promise<string>;
+  /** Filled while the code runs; what it holds stays when the kernel dies. It becomes `Execution.outputs`. */
+  outputs?: Output[];
   /** Every message of iopub that belongs to this request, as it comes. */
   onOutput?(message: Message): void;
 }
@@ -260,7 +262,7 @@ async function connect(
   async function execute(code: string, options: ExecuteOptions = {}): Promise<Execution> {
     if (isOver !== undefined) throw isOver;
     const { silent = false, storeHistory = !silent, stopOnError = false, userExpressions = {}, onInput } = options;
-    const collector = collectOutputs(displays);
+    const collector = collectOutputs(displays, options.outputs);
     const idle = Promise.withResolvers<void>();
     const replied = Promise.withResolvers<Record<string, any>>();
     const id = send("shell", "execute_request", {

@@ -25,9 +25,8 @@ export interface Collector {
   take(message: IopubMessage): void;
 }
 
-/** Collects the outputs of one cell. `displays` is shared by the cells of a kernel. */
-export function collectOutputs(displays: Displays): Collector {
-  const outputs: Output[] = [];
+/** Collects the outputs of one cell in `outputs`. `displays` is shared by the cells of a kernel. */
+export function collectOutputs(displays: Displays, outputs: Output[] = []): Collector {
   let isClearing = false;
   // Streams whose cursor stands before the end of their last line, as after "50 %\r", and where it stands.
   const cursors = new WeakMap<Output, number>();

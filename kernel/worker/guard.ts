@@ -1,9 +1,10 @@
 // Runs code of the user through V8's inspector so that it can be stopped at any point, and the kernel's own code cannot.
 import * as inspector from "node:inspector";
 import { join } from "node:path";
+import { setImmediate } from "node:timers";
 import { Worker } from "node:worker_threads";
 import { inRun } from "./context.ts";
-import { slots } from "./slots.ts";
+import { slots, terminations } from "./slots.ts";
 
 /** Says that the user stopped the code. */
 export const interrupted = Symbol("interrupted");
@@ -16,7 +17,7 @@ let leave: ((run: number) => void) | undefined;
 /** What code that the inspector runs can reach of the kernel, under one name that no listing shows. */
 const hidden: Record<string, (argument: any) => unknown> = {
   waitForTermination() {
-    while (Atomics.load(state, slots.terminated) === 0);
+    while (Atomics.load(state, slots.termination) === terminations.due);
   },
 };
 Object.defineProperty(globalThis, "__whetstone", { value: hidden });
@@ -39,32 +40,39 @@ export function startInterrupts() {
   thread.unref();
 }
 
+type Start<T> = (resolve: (value: T | Promise<T>) => void, reject: (error: Error) => void) => void;
+
 /**
  * Calls `start`, which may run code of the user, and waits for its result; `interrupted` when the user stops it. What is stopped may never
  * settle, so it is left behind; if it runs on in the background, its output still belongs to its run.
  */
-export async function guarded<T>(run: number, start: () => T | Promise<T>): Promise<T | typeof interrupted> {
+export async function guarded<T>(run: number, start: Start<T>): Promise<T | typeof interrupted> {
   startInterrupts();
   const left = new Promise<typeof interrupted>((resolve) => {
     leave = (asked) => asked === run && resolve(interrupted);
   });
   Atomics.store(state, slots.running, run);
-  let outcome: T | typeof interrupted;
+  let outcome: T | typeof interrupted = interrupted;
   let failed: { error: unknown } | undefined;
   try {
-    outcome = await Promise.race([inRun(run, start), left]);
+    // Our handlers are attached before the code starts: a termination may end the calls that would attach them later.
+    outcome = await Promise.race([fromLoop<T>((...settle) => inRun(run, () => start(...settle))), left]);
   } catch (error) {
-    outcome = interrupted;
-    if (!isTermination(error)) failed = { error };
+    failed = { error };
   }
   leave = undefined;
-  if (Atomics.compareExchange(state, slots.running, run, 0) !== run) {
-    // A termination is on its way or has just been: let it hit a loop of no importance.
-    session.post("Runtime.evaluate", { expression: "__whetstone.waitForTermination()" });
+  const isClaimed = Atomics.compareExchange(state, slots.running, run, 0) !== run;
+  if (isClaimed) {
+    // A termination is on its way or has just been: let it hit a loop of no importance, until no other can come.
+    while (
+      Atomics.compareExchange(state, slots.termination, terminations.over, terminations.none) !== terminations.over
+    ) {
+      await fromLoop((resolve) => replEvaluate("__whetstone.waitForTermination()", resolve, resolve));
+    }
     Atomics.store(state, slots.running, 0);
-    Atomics.store(state, slots.terminated, 0);
   }
-  if (failed !== undefined) throw failed.error;
+  // What is terminated fails with an "internal error" of the inspector.
+  if (failed !== undefined && !isClaimed) throw failed.error;
   // The promise of a stopped evaluation is collected some day, and V8 would then answer its request from inside the collector, where no
   // JavaScript may run: Node ends by SIGTRAP. A new session knows nothing of it; REPL variables live in the context and stay.
   if (outcome === interrupted) {
@@ -74,14 +82,27 @@ export async function guarded<T>(run: number, start: () => T | Promise<T>): Prom
   return outcome;
 }
 
-const isTermination = (error: unknown) => error instanceof Error && /terminated/i.test(error.message);
+/**
+ * Calls `start` from the event loop. V8 ends a termination when the outermost call or a round of microtasks is over: begun within a
+ * microtask, the code of the user would take the kernel's own, which waits for it, along.
+ */
+function fromLoop<T>(start: Start<T>): Promise<T> {
+  return new Promise((resolve, reject) => setImmediate(() => start(resolve, reject)));
+}
 
 type Evaluated = inspector.Runtime.EvaluateReturnType;
 
-/** Evaluates a script as V8's console does: top-level await, variables that later scripts see and may declare again. */
+/**
+ * Evaluates a script as V8's console does: top-level await, variables that later scripts see and may declare again. All code of the user
+ * goes through here, because V8 takes back a termination at the end of such an evaluation, and not at the end of its other calls.
+ */
 export function evaluate(run: number, js: string): Promise<Evaluated | typeof interrupted> {
+  return guarded<Evaluated>(run, (...settle) => replEvaluate(js, ...settle));
+}
+
+function replEvaluate<T>(js: string, resolve: (result: T) => void, reject: (error: Error) => void) {
   const parameters = { expression: js, replMode: true, awaitPromise: true, objectGroup: "run" };
-  return guarded(run, () => post<Evaluated>("Runtime.evaluate", parameters));
+  post("Runtime.evaluate", parameters, resolve, reject);
 }
 
 /** Calls a function of the kernel that runs code of the user (a getter, a method that draws) with the live value. */
@@ -90,28 +111,37 @@ export async function callWith<T>(
   call: (value: unknown) => T | Promise<T>,
   object: inspector.Runtime.RemoteObject,
 ): Promise<T | typeof interrupted> {
-  if (object.objectId === undefined) return guarded(run, () => call(primitive(object)));
-  const { objectId } = object;
+  const value = await liveValue(object);
   let result: { value: T } | { error: unknown } | undefined;
-  hidden.call = async (value: unknown) => {
+  hidden.call = async () => {
     try {
       result = { value: await call(value) };
     } catch (error) {
       result = { error };
     }
   };
-  const outcome = await guarded(run, () =>
-    post("Runtime.callFunctionOn", {
-      objectId,
-      functionDeclaration: "function (value) { return __whetstone.call(value) }",
-      arguments: [{ objectId }],
-      awaitPromise: true,
-    }),
-  );
+  const outcome = await evaluate(run, "__whetstone.call()");
   if (outcome === interrupted) return interrupted;
   if (result === undefined) throw new Error(`the inspector did not call: ${JSON.stringify(outcome)}`);
   if ("error" in result) throw result.error;
   return result.value;
+}
+
+/** The value that a remote object stands for. */
+async function liveValue(object: inspector.Runtime.RemoteObject): Promise<unknown> {
+  const { type, objectId, unserializableValue: text } = object;
+  if (objectId !== undefined) {
+    let value: unknown;
+    hidden.take = (taken) => {
+      value = taken;
+    };
+    const functionDeclaration = "function (value) { __whetstone.take(value) }";
+    const parameters = { objectId, functionDeclaration, arguments: [{ objectId }] };
+    await new Promise((...settle) => post("Runtime.callFunctionOn", parameters, ...settle));
+    return value;
+  }
+  if (text !== undefined) return text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text);
+  return type === "undefined" ? undefined : object.value;
 }
 
 /** Lets go of the objects that the inspector held for the last run. */
@@ -119,17 +149,6 @@ export function releaseObjects() {
   session.post("Runtime.releaseObjectGroup", { objectGroup: "run" });
 }
 
-/** The value that a remote object without an identity stands for. */
-export function primitive({ type, value, unserializableValue: text }: inspector.Runtime.RemoteObject): unknown {
-  if (text === undefined) return type === "undefined" ? undefined : value;
-  return text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text);
-}
-
-function post<T>(method: string, parameters: object): Promise<T> {
-  return new Promise((resolve, reject) => {
-    session.post(method, parameters, (error, result) => {
-      if (error === null) resolve(result as T);
-      else reject(new Error((error as Error).message));
-    });
-  });
+function post<T>(method: string, parameters: object, resolve: (result: T) => void, reject: (error: Error) => void) {
+  session.post(method, parameters, (error, result) => (error === null ? resolve(result as T) : reject(error)));
 }

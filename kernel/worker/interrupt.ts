@@ -3,7 +3,7 @@ import * as inspector from "node:inspector";
 import { Socket } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 import { interruptFd } from "./protocol.ts";
-import { slots } from "./slots.ts";
+import { slots, terminations } from "./slots.ts";
 
 /** How long the main thread may take to hear a message before it is stopped by force. */
 const politeMs = 10;
@@ -19,18 +19,25 @@ new Socket({ fd: interruptFd, readable: true, writable: false })
   .on("close", () => process.kill(process.platform === "win32" ? process.pid : -process.pid, "SIGKILL"));
 
 function interrupt(run: number) {
-  if (Atomics.load(state, slots.running) !== run) return;
+  const { none, due, over } = terminations;
+  const running = Atomics.load(state, slots.running);
+  // Claimed before and still not over: it ran on, so it is terminated again.
+  if (running === -run && Atomics.compareExchange(state, slots.termination, over, due) === over) return terminate();
+  if (running !== run) return;
   Atomics.store(state, slots.heard, 0);
   // First as a message: a run that waits for something is left at once.
   parentPort!.postMessage(run);
   if (Atomics.wait(state, slots.heard, 0, politeMs) !== "timed-out") return;
   // The main thread is busy. The run is claimed, so that its end waits for the termination and the kernel's own code is not hit.
   if (Atomics.compareExchange(state, slots.running, run, -run) !== run) return;
+  if (Atomics.compareExchange(state, slots.termination, none, due) === none) terminate();
+}
+
+function terminate() {
   const session = new inspector.Session();
   session.connectToMainThread();
   session.post("Runtime.terminateExecution", () => {
-    Atomics.store(state, slots.terminated, 1);
-    Atomics.notify(state, slots.terminated);
+    Atomics.store(state, slots.termination, terminations.over);
     session.disconnect();
   });
 }

@@ -13,7 +13,13 @@ import { captureOutput, send } from "./output.ts";
 import { type ErrorContent, type ExpressionResult, type RunRequest, requestFd, type View } from "./protocol.ts";
 import { beginTimers, endTimers, watchTimers } from "./timers.ts";
 
-type Outcome = { view?: View } | { error: ErrorContent } | typeof interrupted;
+/** What a cell gives: the view of its value, if it has one, or an error. */
+interface Given {
+  view?: View;
+  error?: ErrorContent;
+  expressions?: Record<string, ExpressionResult>;
+}
+type Outcome = Given | typeof interrupted;
 
 captureOutput();
 watchTimers();
@@ -53,15 +59,25 @@ async function serve(request: RunRequest) {
   const { run, name, code, js } = request;
   rememberCell(name, code, js);
   beginTimers(run);
-  const outcome = await runScript(request, `${js}\n//# sourceURL=${name}`, !request.silent);
-  const failed = outcome === interrupted || "error" in outcome;
-  const expressions = failed ? undefined : await evaluateExpressions(request);
-  const shown = await guarded(run, () => finishDisplays(run));
-  const stopped = outcome === interrupted || shown === interrupted;
-  endTimers(stopped);
+  let done: Outcome;
+  try {
+    done = await runCell(request);
+  } catch (error) {
+    // A defect of the kernel: the cell must end all the same.
+    done = { error: describeError(error) };
+  }
+  endTimers(done === interrupted);
   releaseObjects();
-  if (stopped) send({ type: "done", run, error: interruptError });
-  else send({ type: "done", run, ...outcome, expressions });
+  send({ type: "done", run, ...(done === interrupted ? { error: interruptError } : done) });
+}
+
+async function runCell(request: RunRequest): Promise<Outcome> {
+  const { run, name, js } = request;
+  const outcome = await runScript(request, `${js}\n//# sourceURL=${name}`, !request.silent);
+  const failed = outcome === interrupted || outcome.error !== undefined;
+  const expressions = failed ? undefined : await evaluateExpressions(request);
+  const shown = await guarded<void>(run, (resolve) => resolve(finishDisplays(run)));
+  return outcome === interrupted || shown === interrupted ? interrupted : { ...outcome, expressions };
 }
 
 /** Runs a script and makes the view of its value, if it has one. */
@@ -88,7 +104,7 @@ async function evaluateExpressions(request: RunRequest): Promise<Record<string, 
   for (const [name, js] of Object.entries(request.expressions)) {
     const outcome = await runScript(request, js, true);
     if (outcome === interrupted) results[name] = { status: "error", ...interruptError };
-    else if ("error" in outcome) results[name] = { status: "error", ...outcome.error };
+    else if (outcome.error !== undefined) results[name] = { status: "error", ...outcome.error };
     else results[name] = { status: "ok", ...(outcome.view ?? { data: { "text/plain": "undefined" }, metadata: {} }) };
   }
   return results;

@@ -5,6 +5,12 @@ export const slots = {
   running: 0,
   /** 1 when the main loop has got the thread's message. */
   heard: 1,
-  /** 1 when the claimed run has been terminated. */
-  terminated: 2,
+  /** Of the claimed run, see below. */
+  termination: 2,
 } as const;
+
+/**
+ * `none`: nothing claimed, or no other termination may come. `due`: on its way. `over`: it has struck. From `over` the thread may go back to
+ * `due`, for code that the inspector itself calls, such as a getter; the main thread goes on to `none`. Only one of them can.
+ */
+export const terminations = { none: 0, due: 1, over: 2 } as const;

@@ -1,0 +1,134 @@
+// Reports of a run: JSON for programs, JUnit for build servers, Markdown for people.
+import { relative } from "node:path";
+import { type CellResult, labelOf, type NotebookResult, plain } from "./runner.ts";
+
+export interface Counts {
+  passed: number;
+  failed: number;
+  /** By the tag "skip-execution", or because an earlier cell failed. */
+  skipped: number;
+}
+
+export interface Report extends Counts {
+  mode: "quick" | "full";
+  seconds: number;
+  notebooks: NotebookResult[];
+}
+
+/** Counts cells. A notebook of which no cell could run counts as one that failed. */
+export function countCells(results: readonly NotebookResult[]): Counts {
+  const verdicts = results.flatMap(({ cells }) => cells.map(({ verdict }) => verdict));
+  const passed = verdicts.filter((verdict) => verdict === "ok").length;
+  const skipped = verdicts.filter((verdict) => verdict === "skipped" || verdict === "not reached").length;
+  const problems = results.filter(({ problem }) => problem !== undefined).length;
+  return { passed, skipped, failed: verdicts.length - passed - skipped + problems };
+}
+
+/** JUnit's XML: a suite for each notebook, a case for each code cell. Paths are relative to `root`. */
+export function junit({ notebooks, seconds }: Report, root: string): string {
+  const total = countCells(notebooks);
+  const suites = notebooks.map((notebook) => {
+    const file = relative(root, notebook.path);
+    const counts = countCells([notebook]);
+    const cases = notebook.cells.map((cell) => {
+      const attributes = { name: labelOf(cell), classname: notebook.name, file, time: fixed(cell.seconds) };
+      return element("testcase", attributes, caseBody(cell));
+    });
+    if (notebook.problem !== undefined) {
+      const problem = element("error", { message: firstLine(notebook.problem), type: "start" }, xml(notebook.problem));
+      cases.unshift(element("testcase", { name: "start", classname: notebook.name, file, time: "0.000" }, problem));
+    }
+    const attributes = { name: notebook.name, file, time: fixed(notebook.seconds), ...junitCounts(counts) };
+    return element("testsuite", attributes, `\n${cases.join("\n")}\n`);
+  });
+  const attributes = { name: "notebooks", time: fixed(seconds), ...junitCounts(total) };
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${element("testsuites", attributes, `\n${suites.join("\n")}\n`)}\n`;
+}
+
+const junitCounts = ({ passed, failed, skipped }: Counts) => ({
+  tests: String(passed + failed + skipped),
+  failures: String(failed),
+  errors: "0",
+  skipped: String(skipped),
+});
+
+function caseBody(cell: CellResult): string {
+  if (cell.verdict === "ok") return "";
+  if (cell.verdict === "skipped" || cell.verdict === "not reached") {
+    return element("skipped", { message: cell.reason ?? cell.verdict }, "");
+  }
+  const text = [cell.reason ?? "", place(cell), ...(cell.traceback ?? [])].filter(Boolean).join("\n");
+  return element("failure", { message: firstLine(cell.reason ?? cell.verdict), type: cell.verdict }, xml(text));
+}
+
+function element(name: string, attributes: Record<string, string>, body: string): string {
+  const list = Object.entries(attributes).map(([key, value]) => ` ${key}="${xml(value)}"`);
+  return body === "" ? `<${name}${list.join("")}/>` : `<${name}${list.join("")}>${body}</${name}>`;
+}
+
+/** Escaped, without the characters that XML 1.0 cannot hold. */
+function xml(text: string): string {
+  const escapes: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  return (
+    plain(text)
+      .toWellFormed()
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: XML cannot hold these characters
+      .replaceAll(/[\x00-\x08\v\f\x0e-\x1f\ufffe\uffff]/g, "\ufffd")
+      .replaceAll(/[&<>"]/g, (character) => escapes[character])
+  );
+}
+
+/** A table of notebooks, and below it what failed, with the line, the error and the traceback. */
+export function markdown({ notebooks, seconds, mode, passed, failed, skipped }: Report, root: string): string {
+  const rows = notebooks.map((notebook) => {
+    const { passed, failed, skipped } = countCells([notebook]);
+    const slowest = notebook.cells.toSorted((a, b) => b.seconds - a.seconds)[0];
+    const slow = slowest === undefined ? "" : `${labelOf(slowest)}, ${slowest.seconds.toFixed(1)} s`;
+    const mark = notebook.isPassed ? "✔" : "✘";
+    return `| ${mark} ${notebook.name} | ${passed} | ${failed} | ${skipped} | ${notebook.seconds.toFixed(1)} | ${notebook.startSeconds.toFixed(2)} | ${slow} |`;
+  });
+  const failures = notebooks.flatMap((notebook) => failuresOf(notebook, root).map((lines) => section(lines)));
+  return [
+    "# Notebooks",
+    "",
+    `${passed} cells passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s (${mode} mode).`,
+    "",
+    "| notebook | passed | failed | skipped | seconds | kernel ready, s | longest cell |",
+    "|---|---:|---:|---:|---:|---:|---|",
+    ...rows,
+    "",
+    ...failures,
+  ].join("\n");
+}
+
+function section([title, ...lines]: string[]): string {
+  const text = lines.join("\n");
+  // Longer than any fence in it.
+  const fence = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
+  return `## ${title}\n\n${fence}text\n${text}\n${fence}\n`;
+}
+
+/** For each failure of a notebook its title and the lines that explain it, without escape codes. */
+export function failuresOf({ path, cells, problem }: NotebookResult, root: string): string[][] {
+  const file = relative(root, path);
+  const failures = cells
+    .filter(({ verdict }) => verdict === "error" || verdict === "timeout" || verdict === "dead")
+    .map((cell) => {
+      const reason = plain(cell.reason ?? "");
+      const traceback = (cell.traceback ?? []).map(plain);
+      // The traceback of our kernel begins with the error itself.
+      const isSaid = traceback.some((line) => line.includes(firstLine(reason)));
+      return [
+        `${file}, ${labelOf(cell)}: ${cell.verdict} after ${cell.seconds.toFixed(1)} s`,
+        ...[isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean),
+      ];
+    });
+  return problem === undefined ? failures : [[`${file}: could not run`, plain(problem)], ...failures];
+}
+
+function place({ line, source }: CellResult): string {
+  return line === undefined ? "" : `line ${line}: ${source?.trim() ?? ""}`;
+}
+
+const firstLine = (text: string) => text.split("\n")[0];
+const fixed = (seconds: number) => seconds.toFixed(3);
