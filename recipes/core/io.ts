@@ -166,7 +166,7 @@ function unpack(bytes: Uint8Array, dtype: string, name: string): Float32Array | 
     case "F64":
       return Float32Array.from(new Float64Array(buffer));
     case "F16":
-      return Float32Array.from(new Uint16Array(buffer), halfToFloat);
+      return Float32Array.from(new Float16Array(buffer));
     case "BF16":
       return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
     case "I32":
@@ -188,54 +188,22 @@ function unpack(bytes: Uint8Array, dtype: string, name: string): Float32Array | 
 }
 
 function pack(values: ArrayLike<number>, dtype: string): Uint8Array {
-  if (dtype === "F16") return bytesOf(Uint16Array.from(values, floatToHalf));
+  if (dtype === "F16") return bytesOf(Float16Array.from(values)); // nearest, ties to even
   if (dtype === "BF16") return bytesOf(Uint16Array.from(values, floatToBfloat));
   if (dtype === "F32") return bytesOf(Float32Array.from(values));
   if (dtype === "I32") return bytesOf(Int32Array.from(values));
   return Uint8Array.from(values);
 }
 
-const bytesOf = ({ buffer }: Uint16Array | Float32Array | Int32Array) => new Uint8Array(buffer);
+const bytesOf = ({ buffer }: Float16Array | Uint16Array | Float32Array | Int32Array) => new Uint8Array(buffer);
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** The nearest IEEE half, ties to even, as its 16 bits. Beyond 65504 it is infinite. */
-export function floatToHalf(value: number): number {
-  float[0] = value;
-  const sign = (bits[0] >>> 16) & 0x8000;
-  const size = Math.abs(float[0]);
-  if (Number.isNaN(size)) return sign | 0x7e00;
-  if (size >= 65520) return sign | 0x7c00;
-  // In steps of the last place: 2^-24 for subnormals, else 2^(exponent - 10).
-  const exponent = Math.max(((bits[0] >>> 23) & 0xff) - 127, -14);
-  const steps = roundEven(size * 2 ** (10 - exponent));
-  return sign | (steps + (exponent + 14) * 1024); // a carry goes into the exponent, as it should
-}
-
-/** The value of an IEEE half, given as 16 bits. */
-export function halfToFloat(half: number): number {
-  const exponent = (half >>> 10) & 31;
-  const fraction = half & 1023;
-  const size =
-    exponent === 31
-      ? fraction
-        ? Number.NaN
-        : Number.POSITIVE_INFINITY
-      : exponent
-        ? (1024 + fraction) * 2 ** (exponent - 25)
-        : fraction * 2 ** -24;
-  return half & 0x8000 ? -size : size;
-}
-
+/** The nearest bfloat16, ties to even, as its 16 bits: the upper half of a float32. */
 function floatToBfloat(value: number): number {
   float[0] = value;
   if (Number.isNaN(value)) return 0x7fc0;
   return (bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) >>> 16;
-}
-
-function roundEven(x: number): number {
-  const low = Math.floor(x);
-  return low + (x - low > 0.5 || (x - low === 0.5 && low % 2 === 1) ? 1 : 0);
 }
 
 /** Writes a file so that a reader, or a crash, sees the old one or the new one whole: other name, flush, rename, flush. */
