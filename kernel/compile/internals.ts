@@ -1,0 +1,72 @@
+// The parts of TypeScript 6.0.3 that the kernel uses and TypeScript does not declare: the price of one checker that lives on instead of a new
+// program for each cell. The version is pinned, and test/kernel/semantics-check.test.ts compares the result with that of an ordinary program.
+import ts from "typescript";
+
+/** A source file as the binder leaves it. */
+export interface BoundFile extends ts.SourceFile {
+  path: ts.Path;
+  resolvedPath: ts.Path;
+  /** The names that the file declares at its top level. */
+  locals?: Map<string, ts.Symbol>;
+  symbol?: ts.Symbol;
+  parseDiagnostics: ts.DiagnosticWithLocation[];
+  bindDiagnostics: ts.DiagnosticWithLocation[];
+  externalModuleIndicator?: ts.Node | true;
+  packageJsonScope?: unknown;
+  /** String literals of imports, filled by `createProgram`. */
+  imports?: readonly ts.StringLiteralLike[];
+  parent: ts.Node;
+}
+
+export interface LivingChecker extends ts.TypeChecker {
+  getDiagnostics(file: ts.SourceFile): ts.Diagnostic[];
+  createSymbol(flags: ts.SymbolFlags, name: string): ts.Symbol & { links: SymbolLinks };
+  getMergedSymbol(symbol: ts.Symbol): ts.Symbol;
+}
+
+export interface SymbolLinks {
+  type?: ts.Type;
+  declaredType?: ts.Type;
+}
+
+export interface ResolvedModule {
+  resolvedFileName: string;
+  extension: string;
+  isExternalLibraryImport?: boolean;
+}
+
+interface Internals {
+  bindSourceFile(file: ts.SourceFile, options: ts.CompilerOptions): void;
+  getTouchingPropertyName(file: ts.SourceFile, position: number): ts.Node;
+  findPrecedingToken(position: number, file: ts.SourceFile): ts.Node | undefined;
+  Completions: {
+    getCompletionsAtPosition(
+      host: object,
+      program: ts.Program,
+      log: (text: string) => void,
+      file: ts.SourceFile,
+      position: number,
+      preferences: ts.UserPreferences,
+      trigger: undefined,
+      cancellation: undefined,
+      format: undefined,
+      includeSymbol: boolean,
+    ): ts.CompletionInfo | undefined;
+  };
+  SymbolDisplay: {
+    getSymbolDisplayPartsDocumentationAndSymbolKind(
+      checker: ts.TypeChecker,
+      symbol: ts.Symbol,
+      file: ts.SourceFile,
+      enclosing: ts.Node | undefined,
+      location: ts.Node,
+    ): {
+      displayParts: ts.SymbolDisplayPart[];
+      documentation: ts.SymbolDisplayPart[];
+      symbolKind: string;
+      tags?: ts.JSDocTagInfo[];
+    };
+  };
+}
+
+export const internals = ts as unknown as Internals;

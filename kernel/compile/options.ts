@@ -1,0 +1,64 @@
+// The compiler options of cells: those of someone who explores, or those of a tsconfig.json beside the notebook.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import ts from "typescript";
+
+export interface CellOptions {
+  compiler: ts.CompilerOptions;
+  /** Whether what hurts only in finished code (implicit `any`, missing declaration files) is a warning instead of an error. */
+  lenient: boolean;
+}
+
+const fixed: ts.CompilerOptions = {
+  target: ts.ScriptTarget.ESNext,
+  module: ts.ModuleKind.ESNext,
+  moduleResolution: ts.ModuleResolutionKind.Bundler,
+  moduleDetection: ts.ModuleDetectionKind.Force,
+  allowImportingTsExtensions: true,
+  allowJs: true,
+  maxNodeModuleJsDepth: 0,
+  noEmit: true,
+  resolveJsonModule: true,
+  skipLibCheck: true,
+  composite: false,
+  incremental: false,
+  declaration: false,
+};
+
+const exploring: ts.CompilerOptions = {
+  lib: ["lib.esnext.d.ts"],
+  strict: true,
+  useUnknownInCatchVariables: false,
+  types: [],
+};
+
+/** Reads the options that hold in a folder. Throws with path and line when its tsconfig.json cannot be understood. */
+export function optionsOf(folder: string): CellOptions {
+  const path = join(folder, "tsconfig.json");
+  if (!existsSync(path)) return { compiler: { ...exploring, ...fixed }, lenient: true };
+  const { config, error } = ts.readConfigFile(path, (file) => readFileSync(file, "utf8"));
+  if (error !== undefined) throw new Error(describe(error));
+  const host: ts.ParseConfigHost = { ...ts.sys, readDirectory: () => [], useCaseSensitiveFileNames: true };
+  const parsed = ts.parseJsonConfigFileContent(config, host, folder, undefined, path);
+  // 18002, 18003: no input files. The cells are the input.
+  const wrong = parsed.errors.find(({ code }) => code !== 18002 && code !== 18003);
+  if (wrong !== undefined) throw new Error(`${path}: ${describe(wrong)}`);
+  return { compiler: { lib: exploring.lib, types: [], ...parsed.options, ...fixed }, lenient: false };
+}
+
+function describe({ file, start, messageText }: ts.Diagnostic): string {
+  const text = ts.flattenDiagnosticMessageText(messageText, "\n");
+  if (file === undefined || start === undefined) return text;
+  const { line, character } = file.getLineAndCharacterOfPosition(start);
+  return `${file.fileName}:${line + 1}:${character + 1} - ${text}`;
+}
+
+/** Codes between 7000 and 7099 that are not about an implicit `any`: unreachable code, unused labels, fall-through, missing returns. */
+const notImplicit = new Set([7027, 7028, 7029, 7030]);
+/** 2564: a class field without a first value. 2683: `this` without a type. */
+const alsoLenient = new Set([2564, 2683]);
+
+/** Whether a diagnostic is only a warning for someone who explores. */
+export function isLenient(code: number): boolean {
+  return (code >= 7000 && code < 7100 && !notImplicit.has(code)) || alsoLenient.has(code);
+}
