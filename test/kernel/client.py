@@ -1,0 +1,211 @@
+"""A client that checks every message it gets, and the outputs of a cell in a form that tests can read."""
+
+import re
+import time
+from dataclasses import dataclass, field
+from queue import Empty
+
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+
+text = str
+optional_text = (str, type(None))
+
+# The fields that the protocol wants in each message, with their types.
+SCHEMA = {
+    "status": {"execution_state": text},
+    "iopub_welcome": {"subscription": text},
+    "execute_input": {"code": text, "execution_count": int},
+    "execute_result": {"data": dict, "metadata": dict, "execution_count": int, "transient": dict},
+    "display_data": {"data": dict, "metadata": dict, "transient": dict},
+    "update_display_data": {"data": dict, "metadata": dict, "transient": dict},
+    "clear_output": {"wait": bool},
+    "stream": {"name": text, "text": text},
+    "error": {"ename": text, "evalue": text, "traceback": list},
+    "comm_close": {"comm_id": text, "data": dict},
+    "input_request": {"prompt": text, "password": bool},
+    "execute_reply": {"status": text, "execution_count": int, "payload": list, "user_expressions": dict},
+    "kernel_info_reply": {
+        "status": text,
+        "protocol_version": text,
+        "implementation": text,
+        "implementation_version": text,
+        "language_info": dict,
+        "banner": text,
+        "help_links": list,
+        "supported_features": list,
+    },
+    "complete_reply": {"matches": list, "cursor_start": int, "cursor_end": int, "metadata": dict},
+    "inspect_reply": {"found": bool, "data": dict, "metadata": dict},
+    "is_complete_reply": {"status": text},
+    "history_reply": {"history": list},
+    "comm_info_reply": {"comms": dict},
+    "connect_reply": {"shell_port": int, "iopub_port": int, "stdin_port": int, "hb_port": int, "control_port": int},
+    "interrupt_reply": {"status": text},
+    "shutdown_reply": {"restart": bool},
+}
+HEADER = {"msg_id": text, "msg_type": text, "session": text, "username": text, "version": text}
+MIME = re.compile(r"^[\w\-\+\.]+/[\w\-\+\.]+$")
+STATES = {"starting", "busy", "idle"}
+
+
+def check(message):
+    """Fails when a message is not as the protocol wants it; returns it."""
+    header, content, kind = message["header"], message["content"], message["msg_type"]
+    for name, wanted in HEADER.items():
+        assert isinstance(header[name], wanted), f"header.{name} of {kind}: {header[name]!r}"
+    assert tuple(int(part) for part in header["version"].split(".")) >= (5, 2)
+    assert isinstance(message["metadata"], dict) and isinstance(message["parent_header"], dict)
+    if kind.endswith("_reply"):
+        assert content["status"] in ("ok", "error", "aborted") or kind == "is_complete_reply", content
+    if content.get("status") == "error":
+        assert isinstance(content["ename"], str) and isinstance(content["evalue"], str)
+        assert all(isinstance(line, str) for line in content["traceback"])
+        if kind != "execute_reply":
+            return message
+    for name, wanted in SCHEMA.get(kind, {}).items():
+        assert isinstance(content[name], wanted), f"{kind}.{name}: {content.get(name)!r}"
+    if "data" in content and kind in ("execute_result", "display_data", "update_display_data"):
+        assert all(MIME.match(mime) for mime in content["data"]), content["data"].keys()
+        assert isinstance(content["data"]["text/plain"], str)
+    if kind == "status":
+        assert content["execution_state"] in STATES
+    if kind == "stream":
+        assert content["name"] in ("stdout", "stderr")
+    return message
+
+
+@dataclass
+class Cell:
+    """What one execute request brought."""
+
+    id: str
+    reply: dict
+    reply_metadata: dict
+    messages: list = field(default_factory=list)
+
+    def all(self, kind):
+        return [m["content"] for m in self.messages if m["msg_type"] == kind]
+
+    def stream(self, name):
+        return "".join(c["text"] for c in self.all("stream") if c["name"] == name)
+
+    @property
+    def stdout(self):
+        return self.stream("stdout")
+
+    @property
+    def stderr(self):
+        return self.stream("stderr")
+
+    @property
+    def result(self):
+        """The text of the value, None when the cell has none."""
+        results = self.all("execute_result")
+        assert len(results) <= 1
+        return results[0]["data"]["text/plain"] if results else None
+
+    @property
+    def error(self):
+        errors = self.all("error")
+        assert len(errors) == 1, f"{len(errors)} error messages: {self.messages}"
+        if self.reply["status"] == "error":
+            assert {k: self.reply[k] for k in ("ename", "evalue", "traceback")} == errors[0]
+        return errors[0]
+
+    @property
+    def traceback(self):
+        return "\n".join(self.error["traceback"])
+
+    @property
+    def types(self):
+        return [
+            m["content"]["execution_state"] if m["msg_type"] == "status" else m["msg_type"] for m in self.messages
+        ]
+
+
+class Kernel:
+    """A kernel and a client of it; as a context manager it ends with all its processes."""
+
+    def __init__(self, folder, cwd, **env):
+        specs = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False)
+        self.manager = KernelManager(kernel_name="whetstone", kernel_spec_manager=specs)
+        self.cwd, self.env = cwd, env
+
+    def __enter__(self):
+        import os
+
+        self.manager.start_kernel(cwd=str(self.cwd), env={**os.environ, **self.env})
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=30)
+        return self
+
+    def __exit__(self, *_):
+        self.client.stop_channels()
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=True)
+
+    @property
+    def pid(self):
+        return self.manager.provisioner.pid
+
+    def run(self, code, timeout=20, during=None, answers=(), **options):
+        """Runs a cell to its idle and reply. `during` is called once it has been sent; `answers` are typed at its prompts."""
+        options.setdefault("allow_stdin", bool(answers))
+        sent = self.client.execute(code, **options)
+        if during is not None:
+            during()
+        answers = list(answers)
+        for answer in answers:
+            asked = check(self.client.get_stdin_msg(timeout=timeout))
+            assert asked["parent_header"]["msg_id"] == sent
+            self.client.input(answer(asked["content"]) if callable(answer) else answer)
+        return self.collect(sent, timeout)
+
+    def collect(self, sent, timeout=20):
+        """The outputs of a request that was sent, up to its idle, and its reply."""
+        messages = self.outputs(sent, timeout)
+        reply = self.reply(sent, timeout)
+        return Cell(sent, reply["content"], reply["metadata"], messages)
+
+    def outputs(self, sent, timeout=20):
+        messages, end = [], time.monotonic() + timeout
+        while True:
+            message = check(self.client.get_iopub_msg(timeout=max(0.01, end - time.monotonic())))
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            messages.append(message)
+            if message["content"].get("execution_state") == "idle":
+                return messages
+
+    def reply(self, sent, timeout=20, channel="shell"):
+        get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg
+        end = time.monotonic() + timeout
+        while True:
+            message = check(get(timeout=max(0.01, end - time.monotonic())))
+            if message["parent_header"].get("msg_id") == sent:
+                return message
+
+    def request(self, kind, channel="shell", timeout=20, **content):
+        """Sends a request; returns its reply's content."""
+        message = self.client.session.msg(kind, content)
+        getattr(self.client, f"{channel}_channel").send(message)
+        reply = self.reply(message["header"]["msg_id"], timeout, channel)
+        assert reply["msg_type"] == kind.replace("_request", "_reply")
+        self.last = message["header"]["msg_id"]
+        return reply["content"]
+
+    def interrupt(self):
+        """An interrupt_request on control, as a server sends it."""
+        self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
+
+    def late(self, seconds):
+        """Every iopub message of the next seconds, whatever its parent."""
+        messages, end = [], time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                messages.append(check(self.client.get_iopub_msg(timeout=left)))
+            except Empty:
+                break
+        return messages

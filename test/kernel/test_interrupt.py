@@ -1,0 +1,130 @@
+"""The stop button: every kind of cell ends at once, variables stay, and the next cell runs."""
+
+import os
+import signal
+import time
+
+import pytest
+
+LIMIT = 0.5
+
+CELLS = {
+    "sync loop": "while (true) {}",
+    "loop after await": "await 1; while (true) {}",
+    "loop after timer": "await new Promise((r) => setTimeout(r, 20)); for (;;) {}",
+    "pending promise": "await new Promise(() => {})",
+    "microtasks": "for (;;) await null",
+    "recursive promises": "const spin = (): any => Promise.resolve().then(spin); await spin()",
+    "loop of timers": "for (;;) await new Promise((r) => setTimeout(r, 1))",
+    "catch all": "for (;;) { try { for (;;) {} } catch {} }",
+    "print loop": 'for (;;) console.log("x")',
+    "display that hangs": '({ [Symbol.for("Jupyter.display")]() { for (;;) {} } })',
+}
+
+
+def stop(kernel, code, after=0.08, press=None, **options):
+    """Runs a cell, stops it, checks what the user sees; returns the seconds from the stop to idle."""
+    pressed = 0.0
+
+    def during():
+        nonlocal pressed
+        time.sleep(after)
+        pressed = time.monotonic()
+        (press or kernel.interrupt)()
+
+    cell = kernel.run(code, timeout=10, during=during, **options)
+    seconds = time.monotonic() - pressed
+    assert cell.error["ename"] == "KeyboardInterrupt", cell.error
+    assert cell.reply["status"] == "error"
+    return seconds
+
+
+@pytest.mark.parametrize("code", ["while (true) {}", "await 1; while (true) {}"])
+def test_fifty_in_a_row_each_at_once_with_variables_kept(kernel, code):
+    kernel.run("let kept = 0")
+    slowest = 0.0
+    for i in range(50):
+        slowest = max(slowest, stop(kernel, f"kept = {i}; {code}", after=0.02 + 0.002 * (i % 10)))
+        assert kernel.run("kept").result == str(i)
+    assert slowest <= LIMIT
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_kind_of_cell_stops(kernel, name):
+    for i in range(4):
+        assert stop(kernel, CELLS[name], after=0.05 + 0.01 * i) <= LIMIT
+        assert kernel.run("40 + 2").result == "42"
+
+
+def test_timers_of_a_stopped_cell_end_and_those_of_others_stay(kernel):
+    kernel.run("let own = 0; let other = 0; setInterval(() => other++, 10); 0")
+    stop(kernel, "setInterval(() => own++, 5); for (;;) { own++; await new Promise((r) => setTimeout(r, 5)) }", after=0.3)
+    kernel.run("const before = [own, other]; await new Promise((r) => setTimeout(r, 100))")
+    assert kernel.run("own - before[0]").result == "0"
+    assert int(kernel.run("other - before[1]").result) > 0
+    assert int(kernel.run("own").result) > 0
+
+
+def test_prompt_stops(kernel):
+    sent = kernel.client.execute("try { prompt('name') } catch { } for (;;) {}", allow_stdin=True)
+    assert kernel.client.get_stdin_msg(timeout=5)["content"]["prompt"] == "name"
+    begin = time.monotonic()
+    kernel.interrupt()
+    cell = kernel.collect(sent, 5)
+    assert cell.error["ename"] == "KeyboardInterrupt" and time.monotonic() - begin <= LIMIT
+    assert kernel.run("1").result == "1"
+
+
+def test_a_child_process_that_the_cell_waits_for_stops(kernel):
+    assert stop(kernel, 'import { execSync } from "node:child_process"; execSync("sleep 20")', after=0.4) <= LIMIT
+    assert kernel.run("1").result == "1"
+
+
+def test_signal_to_the_front(kernel):
+    for _ in range(5):
+        assert stop(kernel, "for (;;) {}", press=lambda: os.kill(kernel.pid, signal.SIGINT)) <= LIMIT
+
+
+def test_signal_to_the_process_group(kernel):
+    kernel.run("const here = 1")
+    for _ in range(5):
+        assert stop(kernel, "await 1; for (;;) {}", press=lambda: os.killpg(os.getpgid(kernel.pid), signal.SIGINT)) <= LIMIT
+    assert kernel.run("here").result == "1"
+
+
+def test_harmless_when_nothing_runs(kernel):
+    for _ in range(3):
+        assert kernel.request("interrupt_request", "control")["status"] == "ok"
+    os.kill(kernel.pid, signal.SIGINT)
+    assert kernel.run("1").result == "1"
+
+
+def test_an_interrupt_between_cells_does_not_hit_the_next(kernel):
+    for i in range(20):
+        kernel.interrupt()
+        assert kernel.run(f"{i}").result == str(i)
+
+
+def test_many_presses_for_one_cell(kernel):
+    def press():
+        for _ in range(10):
+            kernel.interrupt()
+
+    assert stop(kernel, "for (;;) {}", press=press) <= LIMIT
+    assert kernel.run("1").result == "1"
+
+
+def test_queued_cells_behind_a_stopped_one_are_dropped(kernel):
+    first = kernel.client.execute("for (;;) {}")
+    behind = kernel.client.execute("1")
+    time.sleep(0.1)
+    kernel.interrupt()
+    outputs = kernel.outputs(first)
+    assert [m["content"]["ename"] for m in outputs if m["msg_type"] == "error"] == ["KeyboardInterrupt"]
+    assert kernel.reply(first)["content"]["status"] == "error"
+    assert kernel.reply(behind)["content"]["status"] == "aborted"
+
+
+def test_a_fresh_kernel_stops_its_first_cell(own_kernel):
+    assert stop(own_kernel, "for (;;) {}", after=0.0) <= 2
+    assert own_kernel.run("1").result == "1"
