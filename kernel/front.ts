@@ -31,7 +31,7 @@ const take = (channel: Channel) => (frames: Buffer[]) => {
 
 let started = false;
 const [iopub, heartbeat, shell, control, stdin] = await Promise.all([
-  bindPublisher(address(connection, connection.iopub_port), welcome),
+  bindPublisher(address(connection, connection.iopub_port)),
   bindHeartbeat(address(connection, connection.hb_port)),
   bindRouter(address(connection, connection.shell_port), take("shell")),
   bindRouter(address(connection, connection.control_port), take("control")),
@@ -62,6 +62,8 @@ receive = (channel, frames) => {
   }
 };
 for (const [channel, frames] of early) receive(channel, frames);
+// Only now: a client may have subscribed while the other sockets were still being bound.
+iopub.listen(welcome);
 watchParent(() => void stop());
 process.on("SIGINT", () => interrupt(kernel));
 for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop());

@@ -5,23 +5,30 @@ import { createSendQueue, type SendQueue } from "./queue.ts";
 export interface PublisherChannel extends SendQueue {
   /** Settles when the first client listens. */
   subscribed: Promise<void>;
+  /** Calls `onSubscribe` with the topic of every subscription, also of those that came before. */
+  listen(onSubscribe: (topic: string) => void): void;
   close(): void;
 }
 
-/** Binds the channel; `onSubscribe` is called with the topic of every subscription. */
-export async function bindPublisher(address: string, onSubscribe: (topic: string) => void): Promise<PublisherChannel> {
+/** Binds the channel. Subscriptions wait in the socket until `listen` is called. */
+export async function bindPublisher(address: string): Promise<PublisherChannel> {
   // No high-water mark: with libzmq's default of 1 000 the messages of a fast cell are lost, its idle among them.
   const socket = new zmq.XPublisher({ sendHighWaterMark: 0, verbosity: "allSubs", linger: 500 } as object);
   await socket.bind(address);
   const { send, drained } = createSendQueue(socket);
   const { promise: subscribed, resolve } = Promise.withResolvers<void>();
-  void listen();
-  async function listen() {
+  async function greet(onSubscribe: (topic: string) => void) {
     for await (const [frame] of socket) {
       if (frame[0] !== 1) continue;
       resolve();
       onSubscribe(frame.subarray(1).toString());
     }
   }
-  return { send, drained, subscribed, close: () => socket.close() };
+  return {
+    send,
+    drained,
+    subscribed,
+    listen: (onSubscribe) => void greet(onSubscribe),
+    close: () => socket.close(),
+  };
 }
