@@ -1,20 +1,39 @@
-// Python peers for the benches, installed on demand into .venv-bench/ of the clone.
+// Peers for the benches, installed on demand: Python's into .venv-bench/ of the clone, Deno into .venv-bench/deno/.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const venv = join(import.meta.dirname, "../../.venv-bench");
+const denoVersion = "2.9.6";
+
+function run(command: string, args: string[], cwd?: string) {
+  const { status, error, stderr } = spawnSync(command, args, {
+    cwd,
+    stdio: ["ignore", "inherit", "pipe"],
+    encoding: "utf8",
+    shell: process.platform === "win32" && command === "npm",
+  });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`);
+}
+
+/** Deno's binary, which npm carries as a package for each platform. */
+export function deno(): string {
+  const folder = join(venv, "deno", denoVersion);
+  const find = () => globSync("node_modules/@deno/*/deno{,.exe}", { cwd: folder })[0];
+  if (!existsSync(folder) || find() === undefined) {
+    console.error(`installing deno ${denoVersion} into ${folder}`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), "{}\n");
+    run("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", `deno@${denoVersion}`], folder);
+  }
+  const binary = find();
+  if (binary === undefined) throw new Error(`deno ${denoVersion} has no binary for this platform in ${folder}`);
+  return join(folder, binary);
+}
 
 /** The Python of .venv-bench, with these pinned packages in it (`torch==2.13.0`). */
 export function pythonWith(packages: string[]): string {
   const python = process.platform === "win32" ? join(venv, "Scripts/python.exe") : join(venv, "bin/python");
-  const run = (command: string, args: string[]) => {
-    const { status, error, stderr } = spawnSync(command, args, {
-      stdio: ["ignore", "inherit", "pipe"],
-      encoding: "utf8",
-    });
-    if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`);
-  };
   if (!existsSync(python)) run("python3", ["-m", "venv", venv]);
   const check = packages
     .map((p) => p.split("=="))

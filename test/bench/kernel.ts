@@ -1,0 +1,94 @@
+// The kernel beside Deno's and ipykernel over jupyter_client: time until it is ready, round trips of cells, interrupts, volume.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { deno, pythonWith } from "./peers.ts";
+import type { Row } from "./run.ts";
+
+const ROUNDS = 7;
+const root = join(import.meta.dirname, "../..");
+
+interface Round {
+  kernel: string;
+  /** seconds */
+  ready: number;
+  first: number;
+  plain: number;
+  fresh: number;
+}
+
+interface Own {
+  kernel: "own";
+  stops: Record<"loop" | "after-await", number[]>;
+  lines: number;
+  messages: number;
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
+const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
+
+export async function* rows(): AsyncGenerator<Row> {
+  const python = pythonWith(["ipykernel==7.4.0", "jupyter-client==8.9.1"]);
+  const folder = mkdtempSync(join(tmpdir(), "whetstone-bench-"));
+  try {
+    spec(folder, "deno", {
+      argv: [deno(), "jupyter", "--kernel", "--conn", "{connection_file}"],
+      language: "typescript",
+    });
+    spec(folder, "ipykernel", {
+      argv: [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+      language: "python",
+    });
+    run(process.execPath, [join(root, "kernel/install/kernelspec.ts"), join(folder, "kernels/whetstone")]);
+    const names = ["whetstone", "deno", "ipykernel"];
+    const printed = run(python, [join(import.meta.dirname, "kernel_client.py"), folder, String(ROUNDS), ...names]);
+    const told = printed
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Round | Own);
+    const rounds = told.filter((each): each is Round => each.kernel !== "own");
+    const own = told.find((each): each is Own => each.kernel === "own")!;
+    const of = (kernel: string, what: "ready" | "first" | "plain" | "fresh") =>
+      rounds.filter((round) => round.kernel === kernel).map((round) => round[what]);
+    const note = (what: "ready" | "first" | "plain" | "fresh") =>
+      names.map((name) => `${name} ${ms(median(of(name, what)))} ms`).join(", ");
+    const ratio = (what: "ready" | "first" | "plain" | "fresh", peer: string) =>
+      median(of("whetstone", what).map((value, i) => value / of(peer, what)[i]));
+
+    yield { id: "kernel-ready-vs-deno", value: ratio("ready", "deno"), unit: "ratio", note: note("ready") };
+    yield { id: "kernel-ready-vs-ipykernel", value: ratio("ready", "ipykernel"), unit: "ratio" };
+    yield { id: "kernel-fresh-vs-ipykernel", value: ratio("fresh", "ipykernel"), unit: "ratio", note: note("fresh") };
+    yield { id: "kernel-fresh-vs-deno", value: ratio("fresh", "deno"), unit: "ratio" };
+    yield { id: "kernel-plain-vs-ipykernel", value: ratio("plain", "ipykernel"), unit: "ratio", note: note("plain") };
+    yield { id: "kernel-plain-vs-deno", value: ratio("plain", "deno"), unit: "ratio" };
+    yield { id: "kernel-first-cell", value: median(of("whetstone", "first")) * 1e3, unit: "ms", note: note("first") };
+    for (const [id, stops] of Object.entries(own.stops)) {
+      const worst = `of ${stops.length}, longest ${ms(Math.max(...stops))} ms`;
+      yield { id: `kernel-interrupt-${id}`, value: median(stops) * 1e3, unit: "ms", note: worst };
+    }
+    yield {
+      id: "kernel-100k-lines",
+      value: own.lines,
+      unit: "s",
+      note: `complete and in order, ${own.messages} messages`,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function spec(folder: string, name: string, { argv, language }: { argv: string[]; language: string }) {
+  const to = join(folder, "kernels", name);
+  mkdirSync(to, { recursive: true });
+  writeFileSync(join(to, "kernel.json"), JSON.stringify({ argv, display_name: name, language }));
+}
+
+function run(command: string, args: string[]): string {
+  const { status, stdout, error } = spawnSync(command, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (status !== 0) throw new Error(`${command} ${args[0]}: ${error?.message ?? `exit code ${status}`}`);
+  return stdout;
+}
