@@ -3,7 +3,7 @@
 // LayerNorm after each part, exact GELU, learned positions. Names are those of the Hugging Face file, without `bert.`.
 import * as tf from "@tensorflow/tfjs-core";
 import { type Linear, linear as plain } from "../core/linear.ts";
-import { embed as lookup, geluErf, layerNorm } from "../core/ops.ts";
+import { geluErf, layerNorm, embed as lookup } from "../core/ops.ts";
 import { get, type Params } from "../core/params.ts";
 
 export interface BertConfig {

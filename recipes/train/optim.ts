@@ -1,8 +1,8 @@
 // SGD and AdamW as pure functions: state in, state out, all of it tensors, so that a whole training step can be compiled.
 // Both equal torch.optim (test/recipes/optim.test.ts).
 //   SGD    m = momentum m + g           w = w - lr m                        one copy of the weights
-//   AdamW  m = b1 m + (1 - b1) g        w = w (1 - lr decay)                two copies
-//          v = b2 v + (1 - b2) g²       w = w - lr (m / c1) / (√(v / c2) + eps),  c = 1 - bᵗ     (Loshchilov 2019)
+//   AdamW  m = b1 m + (1 - b1) g        w = w - lr (decay w + (m / c1) / (√(v / c2) + eps))      two copies
+//          v = b2 v + (1 - b2) g²       c = 1 - bᵗ                          (Loshchilov 2019)
 import * as tf from "@tensorflow/tfjs-core";
 import { map, type Params } from "../core/params.ts";
 
@@ -81,7 +81,7 @@ export function adamw({
     init: (params) => ({ t: tf.scalar(0), m: zeros(params), v: zeros(params) }),
     update(grads, state, params, rate = lr) {
       const t = tf.add(state.t, 1);
-      const [c1, c2] = [b1, b2].map((b) => tf.sub(1, tf.pow(tf.scalar(b), t)));
+      const [c1, c2] = [b1, b2].map((b) => tf.neg(tf.expm1(tf.mul(t, Math.log(b))))); // 1 - 0.999ᵗ loses five digits
       const m: Params = { ...state.m };
       const v: Params = { ...state.v };
       const next = map(params, (w, name) => {
@@ -90,8 +90,9 @@ export function adamw({
         m[name] = tf.add(tf.mul(stateOf(state.m, name), b1), tf.mul(g, 1 - b1));
         v[name] = tf.add(tf.mul(stateOf(state.v, name), b2), tf.mul(tf.square(g), 1 - b2));
         const direction = tf.div(tf.div(m[name], c1), tf.add(tf.sqrt(tf.div(v[name], c2)), eps));
-        const kept = decay && decays(name, w) ? tf.mul(w, tf.sub(1, tf.mul(rate, decay))) : w;
-        return tf.sub(kept, tf.mul(direction, rate));
+        // Not w (1 - lr decay): rounding 0.998 to float32 shrinks every weight by the same error, step after step.
+        const all = decay && decays(name, w) ? tf.add(direction, tf.mul(w, decay)) : direction;
+        return tf.sub(w, tf.mul(all, rate));
       });
       return { params: next, state: { t, m, v } };
     },
