@@ -83,9 +83,7 @@ function parts(): Part[] {
     report,
     cannot: existsSync(python) ? undefined : "there is no .venv (npm run setup says why)",
   });
-  const tsc = ["node_modules/typescript/bin/tsc", "--noEmit"];
-  all.push({ name: "tsc", kind: "types", limit: 300, args: tsc });
-  all.push({ name: "tsc setup", kind: "types", limit: 300, args: [...tsc, "-p", "setup"] });
+  all.push({ name: "tsc", kind: "types", limit: 300, args: ["node_modules/typescript/bin/tsc", "--noEmit"] });
   all.push({ name: "biome", kind: "lint", limit: 120, args: ["node_modules/@biomejs/biome/bin/biome", "ci"] });
   all.push({
     name: "notebooks",
