@@ -2,8 +2,8 @@
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type Notebook, tagsOf, writeNotebook, writeWhole } from "./notebook.ts";
-import { injectedTag } from "./parameters.ts";
+import { type Notebook, readNotebook, tagsOf, writeNotebook, writeWhole } from "./notebook.ts";
+import { injectedTag, setParameters } from "./parameters.ts";
 import { showProgress } from "./progress.ts";
 import { countCells, failuresOf, junit, markdown, type Report } from "./report.ts";
 import { defaultBudgets, runNotebooks } from "./runner.ts";
@@ -23,7 +23,7 @@ files: notebooks, their names (00-start-here), or folders; all of notebooks/ whe
   --reports folder  where notebooks.json, .xml, .md and the executed notebooks go (reports)
 `;
 
-/** So often at most a notebook that runs is saved: what it had shown survives whatever happens to this process. */
+/** So often what a running notebook has shown is saved: it survives whatever happens to this process. */
 const savePauseMs = 2000;
 
 /** A mistake in the command line: told without a stack. */
@@ -58,6 +58,12 @@ function positive(name: string, text: string): number {
   return value;
 }
 
+function whole(name: string, text: string): number {
+  const value = positive(name, text);
+  if (!Number.isSafeInteger(value)) throw new UsageError(`--${name} ${text}: a whole number is wanted`);
+  return value;
+}
+
 function parametersFrom(texts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     texts.map((text) => {
@@ -66,6 +72,18 @@ function parametersFrom(texts: readonly string[]): Record<string, string> {
       return [text.slice(0, at).trim(), text.slice(at + 1)];
     }),
   );
+}
+
+/** Refuses parameters that one of the notebooks does not take, before any of them runs. */
+function checkParameters(paths: readonly string[], set: Readonly<Record<string, string>>): void {
+  if (Object.keys(set).length === 0) return;
+  for (const path of paths) {
+    try {
+      setParameters(readNotebook(path), set);
+    } catch (error) {
+      throw new UsageError(`${shown(path)}: ${(error as Error).message}`);
+    }
+  }
 }
 
 /** The paths of the notebooks that the arguments mean. */
@@ -124,37 +142,43 @@ async function main(): Promise<number> {
     );
   }
   const paths = findNotebooks(args.files);
+  checkParameters(paths, set);
+  const workers = whole("workers", args.workers);
+  const budgets = {
+    cell: positive("timeout", args.timeout),
+    notebook: positive("notebook-timeout", args["notebook-timeout"]),
+    silence: positive("silence", args.silence),
+  };
   const executed = join(args.reports, "executed");
   mkdirSync(executed, { recursive: true });
   const lastReport = join(args.reports, "notebooks.json");
   const abort = abortOnSignals();
   const progress = showProgress(paths.length);
   const began = performance.now();
-  const saved = new Map<string, number>();
-  const save = ({ name }: { name: string }, notebook: Notebook) =>
+  const unsaved = new Map<string, Notebook>();
+  const save = (name: string, notebook: Notebook) => {
+    unsaved.delete(name);
     writeNotebook(join(executed, `${name}.ipynb`), notebook);
+  };
+  const saving = setInterval(() => {
+    for (const [name, notebook] of unsaved) save(name, notebook);
+  }, savePauseMs);
 
   const results = await runNotebooks(paths, {
-    workers: positive("workers", args.workers),
+    workers,
     kernel: args.kernel,
     quick: args.quick,
     set,
-    budgets: {
-      cell: positive("timeout", args.timeout),
-      notebook: positive("notebook-timeout", args["notebook-timeout"]),
-      silence: positive("silence", args.silence),
-    },
+    budgets,
     abort,
     lastReport,
     onStart: progress.start,
     onCell: progress.cell,
-    onProgress(run, notebook) {
-      if (performance.now() - (saved.get(run.name) ?? 0) < savePauseMs) return;
-      save(run, notebook);
-      saved.set(run.name, performance.now());
+    onProgress({ name }, notebook) {
+      unsaved.set(name, notebook);
     },
     onDone({ result, notebook }) {
-      if (notebook !== undefined) save(result, notebook);
+      if (notebook !== undefined) save(result.name, notebook);
       if (notebook !== undefined && args.write && result.isPassed) {
         const cells = notebook.cells.filter((cell) => !tagsOf(cell).includes(injectedTag));
         writeNotebook(result.path, { ...notebook, cells });
@@ -162,6 +186,7 @@ async function main(): Promise<number> {
       progress.done(result);
     },
   });
+  clearInterval(saving);
   progress.stop();
 
   const report: Report = {
@@ -188,6 +213,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${usage}`);
+  console.error(`${error.message}\n\`npm run notebooks -- --help\` says what can be given.`);
   process.exitCode = 2;
 }

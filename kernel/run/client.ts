@@ -19,6 +19,8 @@ export interface KernelOptions {
   startTimeout?: number;
   /** Milliseconds without a heartbeat after which a kernel that once had one counts as dead. */
   heartbeatTimeout?: number;
+  /** Gives up waiting for a kernel that starts. */
+  abort?: AbortSignal;
 }
 
 export interface ExecuteOptions {
@@ -27,7 +29,7 @@ export interface ExecuteOptions {
   /** Drop the requests that wait behind this one when it fails. */
   stopOnError?: boolean;
   userExpressions?: Record<string, string>;
-  /** Answers `prompt` and its like; without it the kernel is told that nobody can be asked. */
+  /** Answers `prompt` and its like; without it the kernel is told that nobody can be asked. When it fails, `execute` does. */
   onInput?(prompt: string, isPassword: boolean): string | Promise<string>;
   /** Filled while the code runs; what it holds stays when the kernel dies. It becomes `Execution.outputs`. */
   outputs?: Output[];
@@ -95,7 +97,7 @@ interface Run {
 
 /** A kernel that sends no `idle` after its reply is given so long before the cell counts as done. */
 const idleGraceMs = 5000;
-/** Messages that a dead kernel had sent are read for so long. */
+/** Messages that a dead kernel had sent are read until none came for so long. */
 const lastMessagesMs = 30;
 const beatMs = 1000;
 
@@ -105,7 +107,7 @@ const beatMs = 1000;
  */
 export async function startKernel(
   kernel: string | readonly string[] | Kernelspec,
-  { cwd, env, startTimeout = 60_000, heartbeatTimeout = 15_000 }: KernelOptions = {},
+  { cwd, env, startTimeout = 60_000, heartbeatTimeout = 15_000, abort }: KernelOptions = {},
 ): Promise<Kernel> {
   const spec =
     typeof kernel === "string"
@@ -113,7 +115,7 @@ export async function startKernel(
       : "argv" in kernel
         ? kernel
         : { name: basename(kernel[0]), argv: [...kernel] };
-  const start = () => connect(spec, { cwd, env, startTimeout, heartbeatTimeout });
+  const start = () => connect(spec, { cwd, env, startTimeout, heartbeatTimeout, abort });
   let live = await start();
   let restarting = false;
   const { promise: died, resolve: tellDeath } = Promise.withResolvers<KernelDied>();
@@ -172,8 +174,15 @@ type Session = Awaited<ReturnType<typeof connect>>;
 /** One process of a kernel and the sockets to it. */
 async function connect(
   spec: Kernelspec,
-  { cwd, env, startTimeout, heartbeatTimeout }: KernelOptions & { startTimeout: number; heartbeatTimeout: number },
+  {
+    cwd,
+    env,
+    startTimeout,
+    heartbeatTimeout,
+    abort,
+  }: KernelOptions & { startTimeout: number; heartbeatTimeout: number },
 ) {
+  abort?.throwIfAborted();
   const kernelProcess: KernelProcess = await launch(spec, { cwd, env });
   const { connection } = kernelProcess;
   const sessionId = randomUUID();
@@ -212,13 +221,19 @@ async function connect(
   void read(stdin, takeQuestion);
 
   const { promise: died, resolve: tellDeath } = Promise.withResolvers<KernelDied>();
-  void kernelProcess.exited.then((death) => setTimeout(() => end(reasonOf(death), death), lastMessagesMs));
-  let lastBeat: number | undefined;
+  let lastMessage = 0;
+  void kernelProcess.exited.then((death) => {
+    setTimeout(function endWhenQuiet() {
+      const quiet = performance.now() - lastMessage;
+      if (quiet >= lastMessagesMs) end(reasonOf(death), death);
+      else setTimeout(endWhenQuiet, lastMessagesMs - quiet);
+    }, lastMessagesMs);
+  });
+  // Beats that nobody answered; undefined before the first answer. Counted, not timed: when this process was held up, the kernel is not to blame.
+  let missed: number | undefined;
   const beats = setInterval(beat, beatMs);
   beats.unref();
-  void read(heartbeat, () => {
-    lastBeat = performance.now();
-  });
+  void readHeartbeat();
 
   try {
     await ready();
@@ -230,12 +245,13 @@ async function connect(
   isReady = true;
   return { process: kernelProcess, info, died, execute, request, shutdown, restarts: () => starts };
 
+  async function readHeartbeat() {
+    for await (const _ of heartbeat) missed = 0;
+  }
+
   async function read(socket: AsyncIterable<Buffer[]>, take: (message: Message) => void) {
     for await (const frames of socket) {
-      if (socket === heartbeat) {
-        take(undefined as never);
-        continue;
-      }
+      lastMessage = performance.now();
       try {
         take(decode(frames, signer));
       } catch (error) {
@@ -280,7 +296,7 @@ async function connect(
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, idleGraceMs);
     });
-    await Promise.race([idle.promise, late]);
+    await Promise.race([idle.promise, died, late]);
     clearTimeout(timer);
     return { reply, outputs: collector.outputs };
   }
@@ -308,8 +324,13 @@ async function connect(
 
   async function takeQuestion({ header, parent, content }: Message) {
     if (header.msg_type !== "input_request") return;
-    const answer = runs.get(parent.msg_id ?? "")?.onInput;
-    const value = answer === undefined ? "" : await answer(String(content.prompt ?? ""), Boolean(content.password));
+    const id = parent.msg_id ?? "";
+    let value = "";
+    try {
+      value = (await runs.get(id)?.onInput?.(String(content.prompt ?? ""), Boolean(content.password))) ?? "";
+    } catch (error) {
+      pending.get(id)?.reject(error as Error);
+    }
     send("stdin", "input_reply", { value, status: "ok" }, header);
   }
 
@@ -329,6 +350,9 @@ async function connect(
         startTimeout,
       );
     });
+    const stopped = Promise.withResolvers<never>();
+    const stop = () => stopped.reject(abort!.reason);
+    abort?.addEventListener("abort", stop);
     let again: NodeJS.Timeout | undefined;
     const ask = (pause: number) => {
       const id = send("shell", "kernel_info_request", {});
@@ -340,9 +364,10 @@ async function connect(
     };
     try {
       // The later questions are only there for their `idle`; a kernel answers all of them, in order.
-      info = await Promise.race([ask(500), failed, late]);
-      await Promise.race([audible, failed, late]);
+      info = await Promise.race([ask(500), failed, late, stopped.promise]);
+      await Promise.race([audible, failed, late, stopped.promise]);
     } finally {
+      abort?.removeEventListener("abort", stop);
       clearTimeout(timer);
       clearTimeout(again);
       heard = () => {};
@@ -350,9 +375,8 @@ async function connect(
   }
 
   function beat() {
-    if (lastBeat !== undefined && performance.now() - lastBeat > heartbeatTimeout) {
-      const reason = `no heartbeat for ${Math.round((performance.now() - lastBeat) / 1000)} s`;
-      end(reason, { code: null, signal: null, log: "" });
+    if (missed !== undefined && missed++ * beatMs > heartbeatTimeout) {
+      end(`no heartbeat for ${heartbeatTimeout / 1000} s`, { code: null, signal: null, log: "" });
       void kernelProcess.kill();
       return;
     }

@@ -1,8 +1,8 @@
 // The process of a kernel: its connection file, its process group, and the certainty that it ends when this process does.
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes, randomInt, randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Connection } from "../wire/connection.ts";
@@ -135,21 +135,28 @@ function startGuard(group: number): ChildProcess | undefined {
   return guard;
 }
 
-/** Ports of 127.0.0.1 that were free a moment ago. */
+/**
+ * Ports of 127.0.0.1 that are free. They lie below those that systems give to outgoing connections (from 32768 on, elsewhere from 49152):
+ * between the moment we look and the moment the kernel binds nobody is given one of them by chance.
+ */
 async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
   const ports: number[] = [];
   while (ports.length < count) {
-    const server = createServer();
-    servers.push(server);
-    const port = await new Promise<number>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
-    });
-    if (taken.has(port)) continue;
+    const port = randomInt(10_000, 32_768);
+    if (taken.has(port) || !(await isFree(port))) continue;
     taken.add(port);
     ports.push(port);
   }
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE" || error.code === "EACCES") resolve(false);
+      else reject(error);
+    });
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }

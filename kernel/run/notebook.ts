@@ -46,7 +46,7 @@ export function readNotebook(path: string): Notebook {
 export function parseNotebook(text: string, path: string): Notebook {
   let notebook: any;
   try {
-    notebook = JSON.parse(text);
+    notebook = JSON.parse(text, keepNumber);
   } catch (error) {
     throw new Error(`${path} is not JSON: ${(error as Error).message}`);
   }
@@ -89,6 +89,18 @@ export function parseNotebook(text: string, path: string): Notebook {
     }
   }
   return notebook as unknown as Notebook;
+}
+
+/** What the file says for a number that this writer would put otherwise, such as 1.0, by the object or list that it stands in and its key. */
+const numberTexts = new WeakMap<object, Map<string, string>>();
+
+/** A reviver that keeps those texts. */
+function keepNumber(this: object, key: string, value: unknown, context?: { source?: string }): unknown {
+  const text = context?.source;
+  if (typeof value !== "number" || text === undefined || text === number(value)) return value;
+  const texts = numberTexts.get(this) ?? new Map();
+  numberTexts.set(this, texts.set(key, text));
+  return value;
 }
 
 /** Joins the texts of an output in place; returns what is wrong with it. */
@@ -169,28 +181,30 @@ function splitBundle(bundle: MimeBundle): MimeBundle {
 
 const splitTypes = ["application/javascript", "image/svg+xml"];
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the line ends of Python's splitlines
+const line = /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)/g;
+
 /** The lines with their ends. Python's idea of a line end is wider than JavaScript's. */
-function lines(text: string): string[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the line ends of Python's splitlines
-  return (
-    text.match(
-      /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])|[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+$/g,
-    ) ?? []
-  );
-}
+const lines = (text: string): string[] => (text.match(line) ?? []).filter((each) => each !== "");
 
 /** JSON as Python writes it with indent=1, sort_keys=True and ensure_ascii=False; `newline` holds the indentation. */
 function json(value: unknown, newline: string): string {
   if (typeof value === "number") return number(value);
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const inner = `${newline} `;
+  const texts = numberTexts.get(value);
+  const member = (key: string, item: unknown) => {
+    const text = texts?.get(key);
+    // Unless another number has been put there since.
+    return text !== undefined && Number(text) === item ? text : json(item, inner);
+  };
   if (Array.isArray(value)) {
-    return value.length === 0 ? "[]" : `[${value.map((item) => inner + json(item, inner)).join()}${newline}]`;
+    return value.length === 0 ? "[]" : `[${value.map((item, i) => inner + member(`${i}`, item)).join()}${newline}]`;
   }
   const entries = Object.entries(value)
     .filter(([, item]) => item !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  const members = entries.map(([key, item]) => `${inner}${JSON.stringify(key)}: ${json(item, inner)}`);
+  const members = entries.map(([key, item]) => `${inner}${JSON.stringify(key)}: ${member(key, item)}`);
   return members.length === 0 ? "{}" : `{${members.join()}${newline}}`;
 }
 
@@ -204,7 +218,7 @@ function joined(value: unknown): string | undefined {
   return typeof value === "string" ? value : isTexts(value) ? value.join("") : undefined;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+const isObject = (value: unknown): value is Record<string, any> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");

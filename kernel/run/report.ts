@@ -15,7 +15,7 @@ export interface Report extends Counts {
   notebooks: NotebookResult[];
 }
 
-/** Counts cells. A notebook of which no cell could run counts as one that failed. */
+/** Counts cells. A notebook that could not run, or not to its end, counts as one that failed. */
 export function countCells(results: readonly NotebookResult[]): Counts {
   const verdicts = results.flatMap(({ cells }) => cells.map(({ verdict }) => verdict));
   const passed = verdicts.filter((verdict) => verdict === "ok").length;
@@ -26,10 +26,8 @@ export function countCells(results: readonly NotebookResult[]): Counts {
 
 /** JUnit's XML: a suite for each notebook, a case for each code cell. Paths are relative to `root`. */
 export function junit({ notebooks, seconds }: Report, root: string): string {
-  const total = countCells(notebooks);
   const suites = notebooks.map((notebook) => {
     const file = relative(root, notebook.path);
-    const counts = countCells([notebook]);
     const cases = notebook.cells.map((cell) => {
       const attributes = { name: labelOf(cell), classname: notebook.name, file, time: fixed(cell.seconds) };
       return element("testcase", attributes, caseBody(cell));
@@ -38,19 +36,19 @@ export function junit({ notebooks, seconds }: Report, root: string): string {
       const problem = element("error", { message: firstLine(notebook.problem), type: "start" }, xml(notebook.problem));
       cases.unshift(element("testcase", { name: "start", classname: notebook.name, file, time: "0.000" }, problem));
     }
-    const attributes = { name: notebook.name, file, time: fixed(notebook.seconds), ...junitCounts(counts) };
+    const attributes = { name: notebook.name, file, time: fixed(notebook.seconds), ...junitCounts([notebook]) };
     return element("testsuite", attributes, `\n${cases.join("\n")}\n`);
   });
-  const attributes = { name: "notebooks", time: fixed(seconds), ...junitCounts(total) };
+  const attributes = { name: "notebooks", time: fixed(seconds), ...junitCounts(notebooks) };
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element("testsuites", attributes, `\n${suites.join("\n")}\n`)}\n`;
 }
 
-const junitCounts = ({ passed, failed, skipped }: Counts) => ({
-  tests: String(passed + failed + skipped),
-  failures: String(failed),
-  errors: "0",
-  skipped: String(skipped),
-});
+function junitCounts(results: readonly NotebookResult[]): Record<string, string> {
+  const { passed, failed, skipped } = countCells(results);
+  const errors = results.filter(({ problem }) => problem !== undefined).length;
+  const counts = { tests: passed + failed + skipped, failures: failed - errors, errors, skipped };
+  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, String(count)]));
+}
 
 function caseBody(cell: CellResult): string {
   if (cell.verdict === "ok") return "";
@@ -123,7 +121,7 @@ export function failuresOf({ path, cells, problem }: NotebookResult, root: strin
         ...[isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean),
       ];
     });
-  return problem === undefined ? failures : [[`${file}: could not run`, plain(problem)], ...failures];
+  return problem === undefined ? failures : [[`${file} did not run to its end`, plain(problem)], ...failures];
 }
 
 function place({ line, source }: CellResult): string {

@@ -1,10 +1,9 @@
 // Runs notebooks, each in a kernel of its own, and judges every code cell.
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { type ExecuteOptions, type Kernel, KernelDied, startKernel } from "./client.ts";
+import { type Kernel, KernelDied, startKernel } from "./client.ts";
 import type { Kernelspec } from "./kernelspec.ts";
 import { type CodeCell, isCode, type Notebook, readNotebook, tagsOf } from "./notebook.ts";
-import type { Output } from "./outputs.ts";
 import { declaresParameter, setParameters } from "./parameters.ts";
 
 /** "dead": the kernel, or the process of its cells, ended. "not reached": an earlier cell failed. */
@@ -32,7 +31,7 @@ export interface NotebookResult {
   /** From the start of the kernel's process to its first answer. */
   startSeconds: number;
   cells: CellResult[];
-  /** Why no cell could be run. */
+  /** Why no cell could be run, or no further one, where that is not the doing of a cell. */
   problem?: string;
 }
 
@@ -62,7 +61,7 @@ export interface RunOptions {
   onStart?(run: { name: string; cells: number }): void;
   /** Before each cell; `position` counts code cells that are run, from 1. */
   onCell?(run: { name: string; position: number; label: string }): void;
-  /** After each cell, with the notebook as it stands. */
+  /** Whenever a cell has shown something or has ended, with the notebook as it stands. */
   onProgress?(run: { name: string }, notebook: Notebook): void;
 }
 
@@ -76,7 +75,7 @@ export const labelOf = ({ id, position }: { id?: string; position: number }) =>
 
 /**
  * Runs one notebook in its own folder and stops at the first cell that fails. Resolves to the verdicts and the notebook with its new outputs;
- * rejects never: what goes wrong before the first cell is `problem`.
+ * rejects never: what goes wrong outside the cells is `problem`.
  */
 export async function runNotebook(
   path: string,
@@ -95,11 +94,10 @@ export async function runNotebook(
     );
     result.cells = runs.map((run) => run.result);
     options.onStart?.({ name, cells: runs.length });
-    options.abort?.throwIfAborted();
     await runCells(notebook, runs, { ...options, path, budgets, began, result });
     result.isPassed = result.cells.every(({ verdict }) => verdict === "ok" || verdict === "skipped");
   } catch (error) {
-    result.problem = options.abort?.aborted ? reasonOf(options.abort) : (error as Error).message;
+    result.problem = (error as Error).message;
   }
   result.seconds = secondsSince(began);
   return { result, notebook };
@@ -130,7 +128,7 @@ interface Running extends RunOptions {
 }
 
 async function runCells(notebook: Notebook, runs: readonly Run[], options: Running): Promise<void> {
-  const { path, budgets, began, result, quick = false, set = {} } = options;
+  const { path, budgets, began, result, abort, quick = false, set = {} } = options;
   const isQuick = set.quick === undefined ? quick : set.quick === "true";
   const started = performance.now();
   const kernel = await startKernel(options.kernel ?? notebook.metadata.kernelspec?.name ?? "whetstone", {
@@ -138,8 +136,10 @@ async function runCells(notebook: Notebook, runs: readonly Run[], options: Runni
     // Told either way: the variable that this process was given must not decide for a run that says otherwise.
     env: { WHETSTONE_QUICK: isQuick ? "1" : "" },
     startTimeout: budgets.start * 1000,
+    abort,
   });
   result.startSeconds = secondsSince(started);
+  const onProgress = () => options.onProgress?.(result, notebook);
   try {
     for (const [i, run] of runs.entries()) {
       if (tagsOf(run.cell).includes("skip-execution")) {
@@ -147,31 +147,38 @@ async function runCells(notebook: Notebook, runs: readonly Run[], options: Runni
         run.result.reason = 'it has the tag "skip-execution"';
         continue;
       }
+      abort?.throwIfAborted();
       options.onCell?.({ name: result.name, position: i + 1, label: labelOf(run.result) });
       const left = budgets.notebook - secondsSince(began);
-      await runCell(kernel, run, { ...budgets, notebook: left }, options.abort);
-      options.onProgress?.(result, notebook);
-      if (run.result.verdict !== "ok") return;
+      await runCell(kernel, run, { ...budgets, notebook: left }, { onProgress, abort });
+      onProgress();
+      if (run.result.verdict !== "ok") break;
     }
-    await findLateErrors(kernel, runs);
+    if (!abort?.aborted) await findLateErrors(kernel, runs, budgets.grace);
   } finally {
-    await kernel.shutdown(options.abort?.aborted ? 1000 : 5000);
+    await kernel.shutdown(abort?.aborted ? 1000 : 5000);
   }
 }
 
-/** Runs a cell and writes its verdict. `notebook` is what is left of the notebook's budget. */
-async function runCell(kernel: Kernel, { cell, result }: Run, budgets: Budgets, abort?: AbortSignal): Promise<void> {
+/** Runs a cell and writes its verdict. `budgets.notebook` is what is left of it. */
+async function runCell(
+  kernel: Kernel,
+  { cell, result }: Run,
+  budgets: Budgets,
+  { onProgress, abort }: { onProgress(): void; abort?: AbortSignal },
+): Promise<void> {
   const began = performance.now();
-  const restarts = kernel.restarts;
   const watch = watchBudgets(budgets, abort);
-  const execution = execute(kernel, cell, watch.onOutput);
+  const execution = execute(kernel, cell, () => {
+    watch.refresh();
+    onProgress();
+  });
   try {
     const first = await Promise.race([execution, watch.over]);
     const over = "over" in first ? first : undefined;
     const end =
       over === undefined ? await execution : await stop(kernel, execution, over.isAborted ? abortGrace : budgets.grace);
     const failure = end.died === undefined ? failureOf(cell, end.reply) : undefined;
-    const isExpected = failure !== undefined && expects(cell) && mismatch(cell, failure) === undefined;
     if (over !== undefined) {
       result.verdict = over.isAborted ? "error" : "timeout";
       result.reason = end.isStuck ? `${over.over}, did not stop when interrupted, and was ended` : over.over;
@@ -180,10 +187,9 @@ async function runCell(kernel: Kernel, { cell, result }: Run, budgets: Budgets, 
     } else if (end.died !== undefined) {
       result.verdict = "dead";
       result.reason = end.died.message;
-    } else if (isExpected) result.verdict = "ok";
-    else if (kernel.restarts > restarts || (failure !== undefined && lostState.includes(failure.ename))) {
+    } else if (kernel.restarts > 0) {
       result.verdict = "dead";
-      result.reason = failure === undefined ? "the kernel has started over" : `${failure.ename}: ${failure.evalue}`;
+      result.reason = "the kernel has started over, and its variables are gone";
     } else judge(cell, result, failure);
   } finally {
     watch.stop();
@@ -197,7 +203,7 @@ interface End {
   isStuck?: boolean;
 }
 
-async function execute(kernel: Kernel, cell: CodeCell, onOutput: ExecuteOptions["onOutput"]): Promise<End> {
+async function execute(kernel: Kernel, cell: CodeCell, onOutput: () => void): Promise<End> {
   try {
     const { reply } = await kernel.execute(cell.source, { outputs: cell.outputs, onOutput });
     cell.execution_count = reply.execution_count ?? null;
@@ -228,13 +234,16 @@ interface Over {
   isAborted: boolean;
 }
 
+/** Node's timers cannot wait longer: 24 days. */
+const longestTimer = 2 ** 31 - 1;
+
 /** Settles when the first of the budgets is used up, or the run is to end. */
 function watchBudgets({ cell, notebook, silence }: Budgets, abort?: AbortSignal) {
   const { promise: over, resolve: tell } = Promise.withResolvers<Over>();
   const timers: NodeJS.Timeout[] = [];
   const within = (seconds: number, text: string) => {
     if (!Number.isFinite(seconds)) return undefined;
-    const timer = setTimeout(() => tell({ over: text, isAborted: false }), Math.max(0, seconds) * 1000);
+    const timer = setTimeout(() => tell({ over: text, isAborted: false }), Math.min(seconds * 1000, longestTimer));
     timers.push(timer);
     return timer;
   };
@@ -246,7 +255,8 @@ function watchBudgets({ cell, notebook, silence }: Budgets, abort?: AbortSignal)
   abort?.addEventListener("abort", onAbort, { once: true });
   return {
     over,
-    onOutput: () => void quiet?.refresh(),
+    /** The cell has given a sign of life. */
+    refresh: () => void quiet?.refresh(),
     stop() {
       for (const timer of timers) clearTimeout(timer);
       abort?.removeEventListener("abort", onAbort);
@@ -268,22 +278,19 @@ function failureOf(cell: CodeCell, reply: Record<string, any>): Failure | undefi
   return { ename, evalue, traceback: traceback.length === 0 ? (shown?.traceback ?? []) : traceback };
 }
 
+/** The verdict of a cell that has ended by itself, with `failure` or without. */
 function judge(cell: CodeCell, result: CellResult, failure: Failure | undefined) {
-  if (expects(cell)) {
-    const wrong = mismatch(cell, failure);
-    if (wrong === undefined) {
-      result.verdict = "ok";
-      return;
-    }
-    result.verdict = "error";
-    result.reason = wrong;
-  } else if (failure === undefined) {
+  const reason = expects(cell)
+    ? mismatch(cell, failure)
+    : failure === undefined
+      ? undefined
+      : `${failure.ename}: ${failure.evalue}`;
+  if (reason === undefined) {
     result.verdict = "ok";
     return;
-  } else {
-    result.verdict = "error";
-    result.reason = `${failure.ename}: ${failure.evalue}`;
   }
+  result.verdict = failure !== undefined && lostState.includes(failure.ename) ? "dead" : "error";
+  result.reason = reason;
   if (failure !== undefined) Object.assign(result, whereOf(cell, failure.traceback));
 }
 
@@ -313,16 +320,36 @@ function whereOf(cell: CodeCell, traceback: readonly string[]): Pick<CellResult,
   };
 }
 
-/** Errors that came after their cell had ended, such as that of a promise nobody waited for. */
-async function findLateErrors(kernel: Kernel, runs: readonly Run[]) {
+/** What came after a cell had ended: the error of a promise nobody waited for, the death of the kernel, a loop in a timer. */
+async function findLateErrors(kernel: Kernel, runs: readonly Run[], grace: number) {
   // What the kernel had to say before it answers this has come when the answer comes.
-  await kernel.execute("", { silent: true }).catch(() => {});
+  const end = await answer(kernel, grace);
   for (const { cell, result } of runs) {
     if (result.verdict !== "ok" || expects(cell)) continue;
-    const late: Output | undefined = cell.outputs.find((output) => output.output_type === "error");
-    if (late?.output_type !== "error") continue;
+    const late = cell.outputs.find((output) => output.output_type === "error");
+    if (late === undefined) continue;
     judge(cell, result, late);
     result.reason = `after the cell had ended: ${result.reason}`;
+  }
+  const last = runs.findLast(({ result }) => result.verdict !== "skipped")?.result;
+  if (end !== undefined && last?.verdict === "ok") Object.assign(last, end);
+}
+
+/** Why the kernel does not answer any more, if it does not. */
+async function answer(kernel: Kernel, grace: number): Promise<Pick<CellResult, "verdict" | "reason"> | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((settle) => {
+    timer = setTimeout(settle, grace * 1000, "late");
+  });
+  try {
+    const first = await Promise.race([kernel.execute("", { silent: true }), late]);
+    return first === "late"
+      ? { verdict: "timeout", reason: `the kernel was still busy ${grace} s after the cell had ended` }
+      : undefined;
+  } catch (error) {
+    return { verdict: "dead", reason: `after the cell had ended: ${(error as Error).message}` };
+  } finally {
+    clearTimeout(timer);
   }
 }
 
