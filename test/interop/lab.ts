@@ -1,0 +1,90 @@
+// JupyterLab as `npm start` starts it, and a headless Chromium that looks at it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import carried from "@sparticuz/chromium";
+import { type BrowserContext, chromium } from "playwright-core";
+
+const root = join(import.meta.dirname, "../..");
+
+export interface Lab {
+  /** Where it answers, with the token in the query. */
+  url: URL;
+  /** The page of JupyterLab that the path of an address opens, such as `/lab/tree/01-anatomy.ipynb`. */
+  address(path: string): string;
+  stop(): Promise<void>;
+}
+
+/** Starts JupyterLab with `npm start`. Throws with its log when it ends, or does not answer within `seconds`. */
+export async function startLab(seconds = 360): Promise<Lab> {
+  const root_ = process.getuid?.() === 0 ? ["--allow-root"] : [];
+  // Its own process group, so that the servers and kernels below it end with it. A port of its own, whatever else runs.
+  const lab = spawn("npm", ["start", "--", "--no-browser", "--ServerApp.port=0", ...root_], {
+    cwd: root,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  try {
+    const url = await readAddress(lab, seconds);
+    return { url, address: (path) => `${url.origin}${path}${url.search}`, stop: () => end(lab) };
+  } catch (error) {
+    await end(lab);
+    throw error;
+  }
+}
+
+function readAddress(lab: ChildProcess, seconds: number): Promise<URL> {
+  return new Promise((resolve, reject) => {
+    let log = "";
+    const late = () => reject(new Error(`JupyterLab did not answer within ${seconds} s:\n${log}`));
+    const timer = setTimeout(late, seconds * 1000);
+    const read = (chunk: Buffer) => {
+      log += chunk;
+      const found = log.match(/http:\/\/(?:127\.0\.0\.1|localhost):\d+\/\S*token=\w+/);
+      if (found === null) return;
+      clearTimeout(timer);
+      resolve(new URL(found[0]));
+    };
+    lab.stdout!.on("data", read);
+    lab.stderr!.on("data", read);
+    lab.on("error", reject);
+    lab.on("exit", (code) => {
+      clearTimeout(timer);
+      reject(new Error(`JupyterLab ended with ${code}:\n${log}`));
+    });
+  });
+}
+
+async function end(lab: ChildProcess): Promise<void> {
+  if (lab.exitCode !== null || lab.signalCode !== null) return;
+  const gone = once(lab, "exit");
+  process.kill(-lab.pid!, "SIGTERM");
+  await gone;
+}
+
+export interface Browser {
+  context: BrowserContext;
+  close(): Promise<void>;
+}
+
+/** A headless Chromium: of CHROMIUM, of the system, else the one that npm carries. */
+export async function openBrowser({ width = 1400, height = 900 } = {}): Promise<Browser> {
+  const named = process.env.CHROMIUM;
+  const system = named ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
+  const quiet = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  const profile = mkdtempSync(join(tmpdir(), "whetstone-browser-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: system ?? (await carried.executablePath()),
+    args: system === undefined ? [...carried.args, ...quiet] : ["--no-sandbox", "--disable-gpu", ...quiet],
+    viewport: { width, height },
+  });
+  return {
+    context,
+    async close() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
