@@ -3,7 +3,16 @@
 // Does nothing when the sources and the Node that runs it are those of the last build. To be run by the Node that runs the kernel.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -26,6 +35,8 @@ const compilerEntry = join(kernel, "compile/main.ts");
 export async function build({ force = false, log = console.error } = {}) {
   const wanted = JSON.stringify({
     sources: hashOfSources(),
+    // The snapshot holds paths of TypeScript's libraries.
+    folder: kernel,
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
   });
@@ -60,6 +71,7 @@ async function buildCompiler(bundle, common, log) {
     banner: { js: 'const __compile_url = require("node:url").pathToFileURL(__filename).href;' },
     logOverride: { "empty-import-meta": "silent" },
   });
+  copyFileSync(join(kernel, "compile/globals.d.ts"), join(dist, "globals.d.ts"));
   const blob = join(dist, "check.blob");
   const draft = `${blob}.${process.pid}`;
   const made = spawnSync(process.execPath, ["--snapshot-blob", draft, "--build-snapshot", script], {
@@ -90,7 +102,7 @@ function hashOfSources() {
     }
   };
   visit(kernel);
-  for (const name of ["typescript", "esbuild"]) hash.update(require(`${name}/package.json`).version);
+  for (const name of ["typescript", "ts-blank-space", "esbuild"]) hash.update(require(`${name}/package.json`).version);
   return hash.digest("hex");
 }
 

@@ -108,7 +108,8 @@ function namesOf(name: ts.BindingName): string[] {
 
 function importNames({ importClause }: ts.ImportDeclaration): string[] {
   const { name, namedBindings } = importClause ?? {};
-  const named = namedBindings === undefined ? [] : ts.isNamespaceImport(namedBindings) ? [namedBindings] : namedBindings.elements;
+  const named =
+    namedBindings === undefined ? [] : ts.isNamespaceImport(namedBindings) ? [namedBindings] : namedBindings.elements;
   return [...(name === undefined ? [] : [name.text]), ...named.map((each) => each.name.text)];
 }
 

@@ -1,15 +1,11 @@
 // From a checked cell to what V8's REPL mode runs. Types are blanked with spaces, so lines and columns stay those of the user.
-import ts from "typescript";
+
 import { blankSourceFile } from "ts-blank-space";
+import ts from "typescript";
 import { type Groups, rewriteDeclarations } from "./declarations.ts";
 import { applyEdits, type Edit, rewriteModuleSyntax } from "./module-syntax.ts";
+import { strictPrefix } from "./prefix.ts";
 import { identityMap, inlineMap, shiftByLine } from "./source-map.ts";
-
-/**
- * Makes functions see `undefined` as `this` and refuses the same as modules do. Everything in it stands before the user's first line; tracebacks
- * take its length off.
- */
-export const strictPrefix = '"use strict"; ';
 
 export interface EmitOptions {
   compiler: ts.CompilerOptions;
@@ -89,5 +85,10 @@ function isTypeScriptOnly(node: ts.Node): boolean {
     const kind = node.declarationList.flags & ts.NodeFlags.BlockScoped;
     return ts.isSourceFile(node.parent) && (kind === ts.NodeFlags.Using || kind === ts.NodeFlags.AwaitUsing);
   }
-  return ts.isDecorator(node) || node.kind === ts.SyntaxKind.AccessorKeyword || ts.isJsxOpeningLikeElement(node) || ts.isJsxFragment(node);
+  return (
+    ts.isDecorator(node) ||
+    node.kind === ts.SyntaxKind.AccessorKeyword ||
+    ts.isJsxOpeningLikeElement(node) ||
+    ts.isJsxFragment(node)
+  );
 }

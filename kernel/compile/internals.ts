@@ -1,5 +1,5 @@
 // The parts of TypeScript 6.0.3 that the kernel uses and TypeScript does not declare: the price of one checker that lives on instead of a new
-// program for each cell. The version is pinned, and test/kernel/semantics-check.test.ts compares the result with that of an ordinary program.
+// program for each cell. The version is pinned, and test/kernel/check.test.ts compares the result with that of an ordinary program.
 import ts from "typescript";
 
 /** A source file as the binder leaves it. */
@@ -20,13 +20,6 @@ export interface BoundFile extends ts.SourceFile {
 
 export interface LivingChecker extends ts.TypeChecker {
   getDiagnostics(file: ts.SourceFile): ts.Diagnostic[];
-  createSymbol(flags: ts.SymbolFlags, name: string): ts.Symbol & { links: SymbolLinks };
-  getMergedSymbol(symbol: ts.Symbol): ts.Symbol;
-}
-
-export interface SymbolLinks {
-  type?: ts.Type;
-  declaredType?: ts.Type;
 }
 
 export interface ResolvedModule {
@@ -48,6 +41,7 @@ interface Internals {
       position: number,
       preferences: ts.UserPreferences,
       trigger: undefined,
+      kind: undefined,
       cancellation: undefined,
       format: undefined,
       includeSymbol: boolean,

@@ -42,12 +42,17 @@ export function rewriteModuleSyntax(file: ts.SourceFile): Edit[] {
       replace(start, statement.end, onLines(importStatement(statement, file), text));
     } else if (ts.isExportDeclaration(statement)) {
       const { moduleSpecifier, isTypeOnly } = statement;
-      const run = moduleSpecifier !== undefined && !isTypeOnly ? `await __import(${moduleSpecifier.getText(file)});` : "";
+      const run =
+        moduleSpecifier !== undefined && !isTypeOnly ? `await __import(${moduleSpecifier.getText(file)});` : "";
       replace(start, statement.end, onLines(run, text));
     } else {
       if (ts.isExportAssignment(statement)) {
         // In parentheses: `export default {a: 1}` is an object, not a block.
-        replace(start, statement.expression.getStart(file), `${onLines("", text.slice(0, statement.expression.getStart(file) - start))}(`);
+        replace(
+          start,
+          statement.expression.getStart(file),
+          `${onLines("", text.slice(0, statement.expression.getStart(file) - start))}(`,
+        );
         replace(statement.expression.end, statement.expression.end, ")");
       } else dropExport(statement);
       insideOf(statement, true);
@@ -80,7 +85,10 @@ export function rewriteModuleSyntax(file: ts.SourceFile): Edit[] {
   }
 }
 
-function importStatement({ importClause, moduleSpecifier, attributes }: ts.ImportDeclaration, file: ts.SourceFile): string {
+function importStatement(
+  { importClause, moduleSpecifier, attributes }: ts.ImportDeclaration,
+  file: ts.SourceFile,
+): string {
   const options = attributes === undefined ? "" : `, { ${attributes.getText(file).replace(/^with\s*/, "with: ")} }`;
   const module = `await __import(${moduleSpecifier.getText(file)}${options});`;
   if (importClause === undefined) return module;
@@ -109,7 +117,8 @@ export function importedNames(file: ts.SourceFile): { name: string; specifier: s
     const specifier = statement.moduleSpecifier.text;
     const module = `await __import(${JSON.stringify(specifier)})`;
     const found: { name: string; specifier: string; again: string }[] = [];
-    const add = (name: string, from: string) => found.push({ name, specifier, again: `({ ${from}: ${name} } = ${module});` });
+    const add = (name: string, from: string) =>
+      found.push({ name, specifier, again: `({ ${from}: ${name} } = ${module});` });
     if (importClause.name !== undefined) add(importClause.name.text, "default");
     const { namedBindings } = importClause;
     if (namedBindings !== undefined && ts.isNamespaceImport(namedBindings)) {

@@ -75,9 +75,14 @@ export function createProject(folder: string): Project {
     const virtual = new Map([
       [root, `export {};${[...specifiers].map((s) => `import ${JSON.stringify(s)};`).join("")}`],
     ]);
-    for (const text of augmentations) virtual.set(join(cwd, `__augmentation_${virtual.size}__.ts`), `export {};${text}`);
+    for (const text of augmentations)
+      virtual.set(join(cwd, `__augmentation_${virtual.size}__.ts`), `export {};${text}`);
     host = createHost(virtual);
-    const rootNames = [...(nodeTypes === undefined ? [] : [nodeTypes]), ...(ambient ? [ambient] : []), ...virtual.keys()];
+    const rootNames = [
+      ...(nodeTypes === undefined ? [] : [nodeTypes]),
+      ...(ambient ? [ambient] : []),
+      ...virtual.keys(),
+    ];
     program = ts.createProgram({ rootNames, options: options.compiler, host, oldProgram: program });
     checker = program.getTypeChecker() as LivingChecker;
     anchor = program.getSourceFile(root) as BoundFile;
@@ -130,13 +135,23 @@ export function createProject(folder: string): Project {
   function isOutdated(specifier: string): boolean {
     const then = resolved(specifier);
     if (then !== undefined && !(then.extension === ".js" && then.isExternalLibraryImport)) return false;
-    const now = ts.resolveModuleName(specifier, anchorPath(), options.compiler, host, undefined, undefined, ts.ModuleKind.ESNext);
+    const now = ts.resolveModuleName(
+      specifier,
+      anchorPath(),
+      options.compiler,
+      host,
+      undefined,
+      undefined,
+      ts.ModuleKind.ESNext,
+    );
     return now.resolvedModule?.resolvedFileName !== then?.resolvedFileName;
   }
 
   function resolved(specifier: string): ResolvedModule | undefined {
     const literal = anchor.imports?.find(({ text }) => text === specifier);
-    return literal && (program as ProgramInternals).getResolvedModuleFromModuleSpecifier(literal, anchor)?.resolvedModule;
+    return (
+      literal && (program as ProgramInternals).getResolvedModuleFromModuleSpecifier(literal, anchor)?.resolvedModule
+    );
   }
 
   function importsOf(file: BoundFile, relativeOnly: boolean): BoundFile[] {
@@ -178,7 +193,11 @@ export function createProject(folder: string): Project {
     },
     move(next) {
       const types = findNodeTypes(next);
-      const isSame = specifiers.size === 0 && types === nodeTypes && optionsText === undefined && textOf(join(next, "tsconfig.json")) === undefined;
+      const isSame =
+        specifiers.size === 0 &&
+        types === nodeTypes &&
+        optionsText === undefined &&
+        textOf(join(next, "tsconfig.json")) === undefined;
       cwd = next;
       nodeTypes = types;
       if (isSame) return;

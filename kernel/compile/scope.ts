@@ -1,75 +1,66 @@
-// The names that earlier cells have declared. They live in a module of their own around every new cell, so a cell sees them and TypeScript's
+// The names that earlier cells have declared. They live in modules of their own around every new cell, so a cell sees them and TypeScript's
 // libraries do not: `type Record = ...` in a cell changes no other file.
 import ts from "typescript";
-import type { BoundFile, LivingChecker } from "./internals.ts";
+import { type BoundFile, internals, type LivingChecker } from "./internals.ts";
+
+export interface Scope {
+  /** The module to put around the next cell. */
+  readonly around: BoundFile;
+  /** Makes the names of a checked cell visible to later ones. Returns them. */
+  publish(file: BoundFile, checker: LivingChecker): string[];
+}
 
 const { Value, Type, Namespace } = ts.SymbolFlags;
 
-export interface Scope {
-  /** The file that stands around each cell. */
-  readonly around: BoundFile;
-  readonly names: Map<string, ts.Symbol>;
-  /** Makes the names of a checked cell visible to later ones. */
-  publish(file: BoundFile, checker: LivingChecker): void;
-}
-
-/** Makes an empty scope from a bound module without names. */
-export function createScope(around: BoundFile): Scope {
-  const names = new Map<string, ts.Symbol>();
-  around.locals = names;
+/**
+ * An empty scope. Each cell keeps the module that was around it when it was checked: what it says of the names of earlier cells stays as it was
+ * when they are declared again, also in a new program, whose checker works the types of all cells out afresh.
+ */
+export function createScope(): Scope {
+  let around = createLevel(new Map());
   return {
-    around,
-    names,
+    get around() {
+      return around;
+    },
     publish(file, checker) {
-      for (const [name, symbol] of file.locals ?? []) {
+      const added = namesOf(file);
+      if (added.size === 0) return [];
+      const names = around.locals!;
+      // A name may be a value, a type and a namespace. What is declared later hides only the same meanings of what was declared before: after
+      // `interface Point {}` and `const Point = ...` both hold. So the earlier one stays in an outer module.
+      const keepsMeanings = [...added].every(([name, after]) => {
         const before = names.get(name);
-        names.set(name, before === undefined ? symbol : keepMeanings(before, symbol, name, checker));
-      }
+        return before === undefined || (meanings(before, checker) & ~meanings(after, checker)) === 0;
+      });
+      around = keepsMeanings
+        ? createLevel(new Map([...names, ...added]), around.parent as BoundFile | undefined)
+        : createLevel(added, around);
+      return [...added.keys()];
     },
   };
 }
 
-/**
- * A name may be a value, a type and a namespace. What a later cell declares hides only the same meanings of the earlier one: after
- * `interface Point {}` and `const Point = ...` both hold, as they would in nested modules.
- */
-function keepMeanings(before: ts.Symbol, after: ts.Symbol, name: string, checker: LivingChecker): ts.Symbol {
-  const later = target(after, checker);
-  const earlier = target(before, checker);
-  const lost = earlier.flags & ~hidden(later.flags);
-  if ((lost & (Value | Type | Namespace)) === 0) return after;
-  const pick = (meaning: ts.SymbolFlags) => (later.flags & meaning ? later : earlier.flags & meaning ? earlier : undefined);
-  return combine(name, { value: pick(Value), type: pick(Type), namespace: pick(Namespace) }, checker);
+/** The symbols that a bound file declares at its top level. Internal names, such as that of `declare global`, are left out. */
+function namesOf(file: BoundFile): Map<string, ts.Symbol> {
+  const found = [...(file.locals ?? [])].filter(([name]) => !name.startsWith('"') && name !== "__global");
+  return new Map(
+    found.map(([name, symbol]) => [name, (symbol as { exportSymbol?: ts.Symbol }).exportSymbol ?? symbol]),
+  );
 }
 
-/** All flags of the meanings that the flags have. */
-function hidden(flags: ts.SymbolFlags): ts.SymbolFlags {
-  return [Value, Type, Namespace].reduce((all, meaning) => (flags & meaning ? all | meaning : all), 0);
+function meanings(symbol: ts.Symbol, checker: LivingChecker): ts.SymbolFlags {
+  const { flags } = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+  return [Value, Type, Namespace].reduce<ts.SymbolFlags>(
+    (all, meaning) => (flags & meaning ? all | meaning : all),
+    ts.SymbolFlags.None,
+  );
 }
 
-function target(symbol: ts.Symbol, checker: LivingChecker): ts.Symbol {
-  return symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : checker.getMergedSymbol(symbol);
-}
-
-interface Meanings {
-  value?: ts.Symbol;
-  type?: ts.Symbol;
-  namespace?: ts.Symbol;
-}
-
-function combine(name: string, { value, type, namespace }: Meanings, checker: LivingChecker): ts.Symbol {
-  const { BlockScopedVariable, Variable, Function, Interface, TypeAlias, NamespaceModule } = ts.SymbolFlags;
-  let flags = ts.SymbolFlags.None;
-  if (value !== undefined) flags |= value.flags & (Variable | Function) || BlockScopedVariable;
-  if (type !== undefined) flags |= type.flags & TypeAlias || Interface;
-  if (namespace !== undefined) flags |= NamespaceModule;
-  const both = checker.createSymbol(flags, name);
-  both.declarations = [...new Set([value, type, namespace].flatMap((part) => part?.declarations ?? []))];
-  both.valueDeclaration = value?.valueDeclaration;
-  both.exports = namespace?.exports;
-  both.members = type?.members;
-  if (value !== undefined) both.links.type = checker.getTypeOfSymbol(value);
-  // The type of an alias is made from its declaration, with its parameters.
-  if (type !== undefined && !(type.flags & TypeAlias)) both.links.declaredType = checker.getDeclaredTypeOfSymbol(type);
-  return both;
+/** A module with these names, inside another one. */
+function createLevel(names: Map<string, ts.Symbol>, outer?: BoundFile): BoundFile {
+  const level = ts.createSourceFile("__scope__.ts", "export {};", ts.ScriptTarget.ESNext, true) as BoundFile;
+  internals.bindSourceFile(level, {});
+  level.locals = names;
+  level.parent = outer as ts.Node;
+  return level;
 }

@@ -1,10 +1,10 @@
 // execute_request: check, run, show, answer.
 
 import type { ErrorContent } from "../worker/protocol.ts";
+import type { Diagnostic } from "./compiler.ts";
 import type { RequestContext } from "./context.ts";
 import type { Done, Kernel } from "./kernel.ts";
 import { page } from "./language.ts";
-import type { Diagnostic } from "./strip.ts";
 
 /** How often an interrupt is repeated until the cell has ended: native code, for one, hears nothing. */
 const repeatMs = 100;
@@ -80,7 +80,7 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
   const running = { run, context, silent, allowStdin, interrupted: false, finish };
   kernel.running = running;
   try {
-    const { js, diagnostics } = await kernel.compiler.check(cell, code);
+    const { js, diagnostics } = await kernel.compiler.check(nameOf(cell), code);
     const errors = diagnostics.filter(({ category }) => category === "error");
     if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
     const warnings = diagnostics.filter(({ category }) => category === "warning");

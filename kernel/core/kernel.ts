@@ -3,10 +3,10 @@
 import type { Header } from "../wire/message.ts";
 import { startUserProcess, type UserProcess } from "../worker/process.ts";
 import type { ErrorContent, WorkerMessage } from "../worker/protocol.ts";
+import { type Compiler, startCompiler } from "./compiler.ts";
 import type { RequestContext, Transport } from "./context.ts";
 import { createHistory } from "./history.ts";
 import { createOutput } from "./output.ts";
-import { type Compiler, startCompiler } from "./strip.ts";
 
 export type Done = Extract<WorkerMessage, { type: "done" }>;
 
@@ -87,7 +87,7 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
   function died(error: ErrorContent) {
     output.flush();
     kernel.asking = undefined;
-    void kernel.compiler.reset();
+    kernel.compiler.reset();
     const { running } = kernel;
     if (running !== undefined) running.finish({ type: "done", run: running.run, error });
     else publish(kernel.runs, "error", error);

@@ -25,7 +25,8 @@ def test_the_cause_is_named_and_the_kernel_goes_on(kernel, code):
     cell = kernel.run(f'console.log("before"); {code}', timeout=10)
     assert cell.error["ename"] == ename and cause in cell.error["evalue"]
     assert cell.stdout == "before\n"
-    assert kernel.run("typeof gone === 'undefined' ? 'fresh' : 'old'").result == "'fresh'"
+    assert kernel.run("gone").error["ename"] == "TS2304"
+    assert kernel.run("%%js\ntypeof gone").result == "'undefined'"
     assert kernel.run("let gone = 'declared again'; gone").result == "'declared again'"
 
 

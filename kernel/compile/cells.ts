@@ -1,0 +1,129 @@
+// The language of cells: what a cell means after the cells before it. One per notebook, in a process of its own (main.ts).
+import ts from "typescript";
+import { augmentationsOf, bindCell, type CellFile, parseCell, specifiersOf } from "./cell-file.ts";
+import type { Groups } from "./declarations.ts";
+import { type Diagnostic, nearPath, restate } from "./diagnostics.ts";
+import { emit, emitJavaScript } from "./emit.ts";
+import type { BoundFile } from "./internals.ts";
+import { importedNames } from "./module-syntax.ts";
+import { isLenient } from "./options.ts";
+import { createProject, type Project } from "./project.ts";
+import { createScope, type Scope } from "./scope.ts";
+
+/** What a cell comes to. With an error among the diagnostics it must not run, and nothing of it is declared. */
+export interface Checked {
+  /** What V8's REPL mode runs. */
+  js: string;
+  diagnostics: Diagnostic[];
+  /** The names that the cell declares. */
+  names: string[];
+}
+
+export interface Cells {
+  readonly project: Project;
+  readonly scope: Scope;
+  check(name: string, code: string): Checked;
+  /** Forgets all names and imports: their process is gone. */
+  reset(): void;
+}
+
+/** A name that an earlier cell imported, and how to import it again. */
+interface Imported {
+  specifier: string;
+  again: string;
+}
+
+const unchecked = /^%%js[^\S\n]*(?:\n|$)/;
+/** 2528: `export default` twice. 2661: `export { x }` of an earlier cell's x. Nothing is exported from a cell, so neither matters. */
+const harmless = new Set([2528, 2661]);
+
+export function createCells(folder: string): Cells {
+  const project = createProject(folder);
+  let scope = createScope();
+  let groups: Groups = new Map();
+  let imported = new Map<string, Imported>();
+  /** Names whose files were edited and that no cell has imported again yet. */
+  let stale = new Set<string>();
+
+  function check(name: string, code: string): Checked {
+    if (unchecked.test(code)) return checkJavaScript(name, code);
+    const { file, shift } = parseCell(name, code, project);
+    if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, shift));
+    const specifiers = specifiersOf(file);
+    const { changed } = project.update({ specifiers, augmentations: augmentationsOf(file) });
+    if (changed.size > 0) markStale(changed);
+    const own = importedNames(file);
+    const renewed = [...stale].filter((each) => !own.some((one) => one.name === each));
+    const diagnostics = errorsOfFiles([...specifiers, ...renewed.map((each) => imported.get(each)!.specifier)]);
+    bindCell(file, scope.around, project);
+    const found = [...file.bindDiagnostics, ...project.checker.getDiagnostics(file)];
+    diagnostics.push(...diagnosticsOf(found, file, shift));
+    if (diagnostics.some(({ category }) => category === "error")) return refused(diagnostics);
+    const names = scope.publish(file, project.checker);
+    const first = renewed.map((each) => imported.get(each)!.again);
+    const js = emit(file, { compiler: project.options.compiler, groups, first, shift });
+    declare(names, own);
+    return { js, diagnostics, names };
+  }
+
+  /** The rest of a cell that begins with `%%js` is JavaScript that nobody checks; its names are of type any. */
+  function checkJavaScript(name: string, code: string): Checked {
+    const text = code.replace(unchecked, "\n");
+    const file = ts.createSourceFile(`${name}.js`, text, ts.ScriptTarget.ESNext, true, ts.ScriptKind.JS) as BoundFile;
+    if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, 0));
+    bindCell(file, scope.around, project);
+    const own = [...(file.locals?.keys() ?? [])];
+    const types = own.map((each) => `let ${each}: any; type ${each} = any;`);
+    const declared = parseCell(name, types.join(" "), project).file;
+    bindCell(declared, scope.around, project);
+    const js = emitJavaScript(file, groups);
+    declare(scope.publish(declared, project.checker), []);
+    return { js, diagnostics: [], names: own };
+  }
+
+  function declare(names: string[], imports: ({ name: string } & Imported)[]) {
+    stale.clear();
+    for (const name of names) imported.delete(name);
+    for (const { name, ...how } of imports) imported.set(name, how);
+  }
+
+  function markStale(changed: Set<string>) {
+    for (const [name, { specifier }] of imported) {
+      if (!project.localFiles(specifier).isDisjointFrom(changed)) stale.add(name);
+    }
+  }
+
+  function errorsOfFiles(specifiers: string[]): Diagnostic[] {
+    const found = new Set([...new Set(specifiers)].flatMap((specifier) => project.localErrors(specifier)));
+    return [...found].map((each) => ({
+      ...restate(each, "error"),
+      file: each.file && nearPath(each.file.fileName, project.cwd),
+    }));
+  }
+
+  function diagnosticsOf(found: readonly ts.Diagnostic[], file: ts.SourceFile, shift: CellFile["shift"]): Diagnostic[] {
+    return found
+      .filter(({ category, code, file: of }) => {
+        return category === ts.DiagnosticCategory.Error && !harmless.has(code) && (of === undefined || of === file);
+      })
+      .map((each) => restate(each, project.options.lenient && isLenient(each.code) ? "warning" : "error", shift))
+      .toSorted((a, b) => a.line - b.line || a.column - b.column);
+  }
+
+  return {
+    project,
+    get scope() {
+      return scope;
+    },
+    check,
+    reset() {
+      scope = createScope();
+      groups = new Map();
+      imported = new Map();
+      stale = new Set();
+      project.reset();
+    },
+  };
+}
+
+const refused = (diagnostics: Diagnostic[]): Checked => ({ js: "", diagnostics, names: [] });

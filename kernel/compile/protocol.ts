@@ -1,0 +1,29 @@
+// What the front and the language process say to each other: lines of JSON over one file descriptor.
+import type { Checked } from "./cells.ts";
+import type { Completions } from "./complete.ts";
+import type { Inspected } from "./inspect.ts";
+import type { Wholeness } from "./whole.ts";
+
+/** The descriptor of both directions, seen by the language process. */
+export const languageFd = 3;
+
+export type LanguageRequest =
+  /** The folder of the notebook; the first request. */
+  | { type: "open"; cwd: string }
+  | { type: "check"; name: string; code: string }
+  | { type: "complete"; code: string; offset: number }
+  | { type: "inspect"; code: string; offset: number; detail: 0 | 1 }
+  | { type: "whole"; code: string }
+  | { type: "reset" };
+
+/** Answers by the type of their request. */
+export interface LanguageAnswers {
+  open: null;
+  check: Checked;
+  complete: Completions;
+  inspect: Inspected | null;
+  whole: Wholeness;
+  reset: null;
+}
+
+export type LanguageReply = { id: number } & ({ answer: LanguageAnswers[keyof LanguageAnswers] } | { failed: string });
