@@ -1,14 +1,17 @@
 // Errors of cells as Jupyter shows them: what went wrong, where in the user's own code, what caused it.
-import { readFileSync } from "node:fs";
-import { SourceMap } from "node:module";
+import { SourceMap, type SourceMapPayload } from "node:module";
 import { relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
+import { strictPrefix } from "../compile/prefix.ts";
 import type { ErrorContent } from "./protocol.ts";
 
-interface Cell {
+/** A cell or a module that was loaded. */
+interface Source {
   /** What the user wrote. */
   code: string;
+  /** Characters that the compiler put before it, on its first line. */
+  prefix?: number;
   map?: SourceMap;
 }
 
@@ -17,11 +20,15 @@ interface Frame {
   caller: string;
   /** `In[3]`, or the path of a file. */
   file: string;
+  /** What the file held when it was loaded; nothing is known of files that a child or an old version left in a stack. */
+  source?: Source;
   line: number;
   column: number;
 }
 
-const cells = new Map<string, Cell>();
+const cells = new Map<string, Source>();
+/** By URL: an edited file is loaded under a new one, and errors of its old functions still quote what ran. */
+const files = new Map<string, Source>();
 const mapComment = /\n\/\/# sourceMappingURL=data:application\/json(?:;charset=utf-8)?;base64,([A-Za-z0-9+/=]+)\s*$/;
 /** Causes of causes of ... are followed this far. */
 const maxDepth = 8;
@@ -32,7 +39,17 @@ const kernelFolder = import.meta.dirname;
 export function rememberCell(name: string, code: string, js: string) {
   const encoded = mapComment.exec(js)?.[1];
   const map = encoded === undefined ? undefined : JSON.parse(Buffer.from(encoded, "base64").toString());
-  cells.set(name, map === undefined ? { code } : { code, map: new SourceMap(map) });
+  const isPrefixed = map === undefined && js.startsWith(strictPrefix.trimEnd());
+  cells.set(name, { ...sourceOf(code, map), prefix: isPrefixed ? strictPrefix.length : 0 });
+}
+
+/** Remembers what a module of the user held when it was loaded, with the source map of what runs in its place. */
+export function rememberFile(url: string, code: string, map?: object) {
+  files.set(url, sourceOf(code, map));
+}
+
+function sourceOf(code: string, map?: object): Source {
+  return map === undefined ? { code } : { code, map: new SourceMap(map as SourceMapPayload) };
 }
 
 /** The error of a run that the user stopped. The name is the one that Jupyter's own kernel uses: tools look for it. */
@@ -89,54 +106,49 @@ function place(frames: Frame[]): string[] {
   });
 }
 
-function excerpt({ file, line, column }: Frame): string[] {
-  const text = sourceOf(file)?.split("\n")[line - 1];
+function excerpt({ source, line, column }: Frame): string[] {
+  const text = source?.code.split("\n")[line - 1];
   if (text === undefined || text.length > 200 || column > text.length + 1) return [];
   const gutter = `${line} | `;
   const indent = text.slice(0, column - 1).replace(/[^\t]/g, " ");
   return [`      ${gutter}${text}`, `      ${" ".repeat(gutter.length)}${indent}^`];
 }
 
-function sourceOf(file: string): string | undefined {
-  const cell = cells.get(file);
-  if (cell !== undefined) return cell.code;
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
-}
-
 /** `at f (In[3]:4:9)`, `at async In[3]:4:9`, `at new Model (file:///home/me/model.ts?1:4:9)` */
 const frameLine = /^\s+at (?:(.*?) \()?(.*?):(\d+):(\d+)\)?$/;
 
+/** Where V8 found the syntax of a module wrong: `file:///home/me/model.ts:3`, the line, carets below it. */
+const linkPlace = /^(file:.*?):(\d+)\n(.*)\n( *)\^/;
+
 /** The frames of a stack that lie in cells and in the user's files: not those of Node, of packages, of the kernel. */
 function userFrames(stack: string): Frame[] {
-  return stack.split("\n").flatMap((text) => {
+  const linked = linkPlace.exec(stack);
+  const first = linked === null ? [] : frameAt("", linked[1]!, Number(linked[2]), linked[4]!.length + 1);
+  const rest = stack.split("\n").flatMap((text) => {
     const found = frameLine.exec(text);
     if (found === null) return [];
     const [, caller = "", place, line, column] = found;
-    const file = fileOf(place.replace(/^async /, ""));
-    if (file === undefined) return [];
-    const cell = cells.get(file);
-    const mapped = cell?.map?.findEntry(Number(line) - 1, Number(column) - 1);
-    const at =
-      mapped !== undefined && "originalLine" in mapped
-        ? { line: mapped.originalLine + 1, column: mapped.originalColumn + 1 }
-        : { line: Number(line), column: Number(column) };
-    return [{ caller: caller.replace(/^async /, "").replace(/^Object\.<anonymous>$/, ""), file, ...at }];
+    return frameAt(caller, place!.replace(/^async /, ""), Number(line), Number(column));
   });
+  return [...first, ...rest];
+}
+
+function frameAt(called: string, place: string, line: number, column: number): Frame[] {
+  const file = fileOf(place);
+  if (file === undefined) return [];
+  const source = cells.get(place) ?? files.get(place.startsWith("file:") ? place : pathToFileURL(place).href);
+  const caller = called.replace(/^async /, "").replace(/^Object\.<anonymous>$/, "");
+  const mapped = source?.map?.findEntry(line - 1, column - 1);
+  if (mapped === undefined || !("originalLine" in mapped)) {
+    const prefix = line === 1 ? (source?.prefix ?? 0) : 0;
+    return [{ caller, file, source, line, column: Math.max(1, column - prefix) }];
+  }
+  return [{ caller, file, source, line: mapped.originalLine + 1, column: mapped.originalColumn + 1 }];
 }
 
 function fileOf(place: string): string | undefined {
   if (cells.has(place)) return place;
-  let path = place;
-  if (place.startsWith("file:")) {
-    const url = new URL(place);
-    url.search = "";
-    url.hash = "";
-    path = fileURLToPath(url);
-  }
+  const path = place.startsWith("file:") ? fileURLToPath(place.replace(/[?#].*$/, "")) : place;
   if (!/^(\/|[A-Za-z]:\\)/.test(path)) return undefined;
   if (path.includes(`${sep}node_modules${sep}`) || path.startsWith(kernelFolder + sep)) return undefined;
   const near = relative(process.cwd(), path);

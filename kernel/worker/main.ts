@@ -1,7 +1,5 @@
 // The user's process: runs cells one after the other, shows what they give, tells what went wrong.
-import { createRequire } from "node:module";
 import { Socket } from "node:net";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { currentRun } from "./context.ts";
 import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
@@ -9,6 +7,7 @@ import { describeError, interruptError, rememberCell } from "./errors.ts";
 import { format } from "./format.ts";
 import { callWith, evaluate, guarded, interrupted, releaseObjects, startInterrupts } from "./guard.ts";
 import { confirm, prompt } from "./input.ts";
+import { createModules, forgetStopped } from "./modules.ts";
 import { captureOutput, send } from "./output.ts";
 import { type ErrorContent, type ExpressionResult, type RunRequest, requestFd, type View } from "./protocol.ts";
 import { beginTimers, endTimers, watchTimers } from "./timers.ts";
@@ -23,14 +22,15 @@ type Outcome = Given | typeof interrupted;
 
 captureOutput();
 watchTimers();
+const modules = createModules(process.cwd());
 provide({
   display,
   clearOutput,
   progress,
   prompt,
   confirm,
-  require: createRequire(join(process.cwd(), "cell.js")),
-  __import: (specifier: string) => import(specifier),
+  require: modules.require,
+  __import: modules.import,
 });
 // Packages are deep: with V8's ten frames the cell that called them is often not among them.
 Error.stackTraceLimit = 50;
@@ -67,6 +67,7 @@ async function serve(request: RunRequest) {
     done = { error: describeError(error) };
   }
   endTimers(done === interrupted);
+  if (done === interrupted) forgetStopped();
   releaseObjects();
   send({ type: "done", run, ...(done === interrupted ? { error: interruptError } : done) });
 }

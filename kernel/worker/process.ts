@@ -40,6 +40,9 @@ const lastOutputMs = 200;
 /** So many deaths before the first cell could run, and no new process is tried. */
 const maxFailedStarts = 3;
 
+/** Warnings of Node that say nothing to the author of a cell: that stripping types is new, that a folder has no package.json. */
+const quiet = ["ExperimentalWarning", "MODULE_TYPELESS_PACKAGE_JSON"].map((name) => `--disable-warning=${name}`);
+
 export function startUserProcess({ file, cwd, listener }: UserProcessOptions): UserProcess {
   let child: ChildProcess;
   let order: ReturnType<typeof createOrder>;
@@ -52,7 +55,7 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
   function start() {
     const mark = randomBytes(8);
     ready = false;
-    const own = spawn(process.execPath, [...process.execArgv, "--disable-warning=ExperimentalWarning", file], {
+    const own = spawn(process.execPath, [...process.execArgv, ...quiet, file], {
       cwd,
       // Fds 0 to 6, see protocol.ts. Its own process group: an interrupt for the kernel's group must not kill it, and its children end with it.
       stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", "pipe"],
