@@ -128,8 +128,7 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   const hold = () => {
     for (const part of ["framework", "cc"] as const) dlopen(join(dir, libraryName(part)), RTLD_NOW);
   };
-  if (variant === "cuda") withoutStderr(libc, hold);
-  else hold();
+  withoutStderr(libc, hold);
   const framework = koffi.load(join(dir, libraryName("framework")), { global: true });
   const cc = koffi.load(join(dir, libraryName("cc")), { global: true });
   koffi.struct("TF_Output", { oper: "void *", index: "int" });
@@ -156,7 +155,8 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   return loaded;
 }
 
-// Loading the CUDA build writes to stderr that there is no driver, whatever the log level; devices.ts says it in one clear line.
+// Whatever the log level, loading writes to stderr that oneDNN is in use (on CPUs with VNNI), and the CUDA build that there is
+// no driver, which devices.ts says in one clear line.
 function withoutStderr<T>(libc: ReturnType<typeof koffi.load>, run: () => T): T {
   const dup = libc.func("int dup(int fd)");
   const dup2 = libc.func("int dup2(int from, int to)");
