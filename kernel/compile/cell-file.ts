@@ -23,7 +23,13 @@ export function parseCell(name: string, code: string, { cwd, options }: Project)
     const isWhole = second === undefined && first !== undefined && ts.isExpressionStatement(first);
     if (isWhole && file.parseDiagnostics.length === 0 && !isEmptyBlock(code)) return { file, shift: 1 };
   }
-  return { file: parse(path, code, kind), shift: 0 };
+  const file = parse(path, code, kind);
+  if (file.parseDiagnostics.length > 0 && kind === ts.ScriptKind.TS && /<[\w>]/.test(code)) {
+    // Read as JSX it gets the one error that says what is missing, "Cannot use JSX unless the '--jsx' flag is provided".
+    const withJsx = parse(`${path}x`, code, ts.ScriptKind.TSX);
+    if (withJsx.parseDiagnostics.length === 0) return { file: withJsx, shift: 0 };
+  }
+  return { file, shift: 0 };
 }
 
 const isEmptyBlock = (code: string) => /^\s*\{\s*\}\s*$/.test(code);

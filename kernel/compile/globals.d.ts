@@ -46,3 +46,6 @@ declare function progress<T>(items: AsyncIterable<T>, label?: string): AsyncIter
 
 /** Imports a module as `import()` does, from the notebook's folder; local files that were edited are loaded anew. */
 declare function __import(specifier: string, options?: ImportCallOptions): Promise<any>;
+declare namespace __import {
+  const meta: ImportMeta;
+}

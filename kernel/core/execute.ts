@@ -1,6 +1,7 @@
 // execute_request: check, run, show, answer.
-
+import { resolve } from "node:path";
 import type { ErrorContent } from "../worker/protocol.ts";
+import { explainMissing } from "../worker/resolve.ts";
 import type { Diagnostic } from "./compiler.ts";
 import type { RequestContext } from "./context.ts";
 import type { Done, Kernel } from "./kernel.ts";
@@ -8,6 +9,8 @@ import { page } from "./language.ts";
 
 /** How often an interrupt is repeated until the cell has ended: native code, for one, hears nothing. */
 const repeatMs = 100;
+/** So long after an interrupt a type check may still end by itself: its process then keeps what it knows of earlier cells. */
+const checkMs = 400;
 
 interface Verdict {
   done: Pick<Done, "view" | "error" | "expressions">;
@@ -77,10 +80,11 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
 
   const { promise: finished, resolve: finish } = Promise.withResolvers<Done>();
   const allowStdin = context.request.content.allow_stdin !== false;
-  const running = { run, context, silent, allowStdin, interrupted: false, finish };
+  const running = { run, context, silent, allowStdin, checking: true, interrupted: false, finish };
   kernel.running = running;
   try {
     const { js, diagnostics } = await kernel.compiler.check(nameOf(cell), code);
+    running.checking = false;
     const errors = diagnostics.filter(({ category }) => category === "error");
     if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
     const warnings = diagnostics.filter(({ category }) => category === "warning");
@@ -88,11 +92,21 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     const expressions = context.request.content.user_expressions ?? {};
     kernel.worker.run({ run, name: nameOf(cell), js, code, expressions, silent });
     return { ...nothing, warnings, done: await finished };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const { name, message } = error;
+    return { ...nothing, done: { error: running.interrupted ? stopped : errorOf(name, message) } };
   } finally {
     kernel.running = undefined;
     kernel.asking = undefined;
   }
 }
+
+const errorOf = (ename: string, evalue: string): ErrorContent => ({
+  ename,
+  evalue,
+  traceback: [`${ename}: ${evalue}`],
+});
 
 const stopped: ErrorContent = {
   ename: "KeyboardInterrupt",
@@ -105,8 +119,15 @@ export function interrupt(kernel: Kernel) {
   const { running } = kernel;
   if (running === undefined || running.interrupted) return;
   running.interrupted = true;
+  const began = performance.now();
   const press = () => {
     if (kernel.running !== running) return;
+    if (running.checking) {
+      // Some types take forever to check.
+      if (performance.now() - began > checkMs) return kernel.compiler.restart();
+      setTimeout(press, repeatMs);
+      return;
+    }
     if (kernel.asking === running.run) {
       kernel.asking = undefined;
       kernel.worker.answer({ interrupted: true });
@@ -125,8 +146,14 @@ function typeError(errors: Diagnostic[], cell: number): ErrorContent {
   return {
     ename: `TS${first.code}`,
     evalue: first.message,
-    traceback: errors.map((error) => describe(error, cell, "error").trimEnd()),
+    traceback: errors.flatMap((error) => [describe(error, cell, "error").trimEnd(), ...nextStep(error)]),
   };
+}
+
+/** For a module that is not found (TS2307): where it was looked for, and how to get it. */
+function nextStep({ code, message, file = "cell.ts" }: Diagnostic): string[] {
+  const specifier = code === 2307 ? /^Cannot find module '([^']+)'/.exec(message)?.[1] : undefined;
+  return specifier === undefined ? [] : [`  ${explainMissing(specifier, resolve(file))}`];
 }
 
 function describe(diagnostic: Diagnostic, cell: number, word: string): string {

@@ -16,6 +16,8 @@ export interface Running {
   context: RequestContext;
   silent: boolean;
   allowStdin: boolean;
+  /** Whether the cell is still being checked. */
+  checking: boolean;
   /** Set by an interrupt, also before the cell's code has begun to run. */
   interrupted: boolean;
   finish(done: Done): void;

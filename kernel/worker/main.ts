@@ -31,6 +31,8 @@ provide({
   confirm,
   require: modules.require,
   __import: modules.import,
+  __dirname: modules.import.meta.dirname,
+  __filename: modules.import.meta.filename,
 });
 // Packages are deep: with V8's ten frames the cell that called them is often not among them.
 Error.stackTraceLimit = 50;
@@ -87,12 +89,9 @@ async function runScript({ run }: RunRequest, js: string, show: boolean): Promis
   if (evaluated === interrupted) return interrupted;
   const { result, exceptionDetails } = evaluated;
   if (exceptionDetails !== undefined) {
-    const { exception, stackTrace, text } = exceptionDetails;
+    const { exception, text } = exceptionDetails;
     if (exception === undefined) return { error: { ename: "Uncaught", evalue: text, traceback: [text] } };
-    const thrownAt = (stackTrace?.callFrames ?? []).map(
-      (frame) => `    at ${frame.functionName} (${frame.url}:${frame.lineNumber + 1}:${frame.columnNumber + 1})`,
-    );
-    const error = await callWith(run, (thrown) => describeError(thrown, thrownAt.join("\n")), exception);
+    const error = await callWith(run, describeError, exception);
     return error === interrupted ? interrupted : { error };
   }
   if (!show || result.type === "undefined") return {};
