@@ -88,10 +88,17 @@ function readKernelspec(file: string): Kernelspec {
   if (!Array.isArray(argv) || argv.length === 0 || !argv.every((part) => typeof part === "string")) {
     throw new Error(`the kernelspec ${file} has argv = ${JSON.stringify(argv)}, not a list of texts`);
   }
-  // Only commands with a path can be looked at here: others are found by the system.
-  if (/[\\/]/.test(argv[0]) && !statSync(argv[0], { throwIfNoEntry: false })?.isFile()) {
-    throw new Error(`the kernelspec ${file} starts ${argv[0]}, which does not exist; install that kernel again`);
-  }
   const folder = dirname(file);
-  return { ...spec, name: basename(folder), folder };
+  const command = /^python3?(\.\d+)?$/.test(argv[0]) ? (pythonOf(folder) ?? argv[0]) : argv[0];
+  // Only commands with a path can be looked at here: others are found by the system.
+  if (/[\\/]/.test(command) && !statSync(command, { throwIfNoEntry: false })?.isFile()) {
+    throw new Error(`the kernelspec ${file} starts ${command}, which does not exist; install that kernel again`);
+  }
+  return { ...spec, argv: [command, ...argv.slice(1)], name: basename(folder), folder };
+}
+
+/** A spec in a Python environment says "python" and means that environment's, where Jupyter would run; it need not be the one on the PATH. */
+function pythonOf(folder: string): string | undefined {
+  const environment = join(folder, "../../../..");
+  return ["bin/python", "Scripts/python.exe"].map((path) => join(environment, path)).find((path) => existsSync(path));
 }

@@ -87,20 +87,20 @@ function sourceFor(code: string, values: Readonly<Record<string, string>>): stri
 /** For each parameter the value that has its type, and the type. The types are TypeScript's own, also those that it infers. */
 function fit(file: ts.SourceFile, values: Readonly<Record<string, string>>) {
   const asked = Object.entries(values).map(([name, text]) => ({ name, text, candidates: candidatesOf(text) }));
-  // As `let`, so that `const steps = 200` has the type number and not 200.
+  // As `let`, so that `const steps = 200` has the type number and not 200, and can be assigned to.
   let code = file.text;
   for (const statement of file.statements) {
     if (!ts.isVariableStatement(statement)) continue;
     const start = statement.declarationList.getStart(file);
     if (code.startsWith("const", start)) code = `${code.slice(0, start)}let  ${code.slice(start + 5)}`;
   }
-  // One line for each candidate; a function, in which declared types are not narrowed by the values they begin with.
+  // One assignment, on a line of its own, for each candidate.
   let line = code.split("\n").length + 1;
   const rows: { name: string; value: unknown; line: number }[] = [];
   code += "\n;() => {";
   for (const { name, candidates } of asked) {
     for (const value of candidates) {
-      code += `\n  const _${rows.length}: typeof ${name} = ${JSON.stringify(value)};`;
+      code += `\n  ${name} = ${JSON.stringify(value)};`;
       rows.push({ name, value, line: ++line });
     }
   }
@@ -180,8 +180,9 @@ function identifiersIn(name: ts.BindingName): string[] {
 
 function mentions(node: ts.Node, names: ReadonlySet<string>): boolean {
   if (ts.isIdentifier(node)) {
-    const isMember = ts.isPropertyAccessExpression(node.parent) && node.parent.name === node;
-    return !isMember && names.has(node.text);
+    // The name of a member, as in `o.steps` and `{ steps: 1 }`, is not the variable; in `{ steps }` it is.
+    const isName = (node.parent as ts.NamedDeclaration).name === node && !ts.isShorthandPropertyAssignment(node.parent);
+    return !isName && names.has(node.text);
   }
   return ts.forEachChild(node, (child) => mentions(child, names) || undefined) ?? false;
 }

@@ -342,7 +342,8 @@ async function answer(kernel: Kernel, grace: number): Promise<Pick<CellResult, "
     timer = setTimeout(settle, grace * 1000, "late");
   });
   try {
-    const first = await Promise.race([kernel.execute("", { silent: true }), late]);
+    // An expression, which reads the same in every language: kernels need not look at empty code.
+    const first = await Promise.race([kernel.execute("", { silent: true, userExpressions: { alive: "0" } }), late]);
     return first === "late"
       ? { verdict: "timeout", reason: `the kernel was still busy ${grace} s after the cell had ended` }
       : undefined;
