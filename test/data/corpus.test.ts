@@ -1,11 +1,15 @@
 // The corpus is what the zoo was trained on, and no text is in two splits.
 import assert from "node:assert/strict";
-import { loadText, describe as shape } from "../../data/corpus.ts";
+import { type Corpus, loadText, describe as shape } from "../../data/corpus.ts";
 import splits from "../../data/splits.json" with { type: "json" };
 import { chars } from "../../recipes/core/tokenizer.ts";
 
 describe("corpus", () => {
-  const text = loadText("sotu");
+  let text: Corpus;
+
+  before(() => {
+    text = loadText("sotu");
+  });
 
   it("has the hashes and sizes of data/splits.json", () => {
     assert.deepEqual(shape("sotu"), splits.sotu);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { jit, tf } from "@whetstone/engine";
-import { loadText } from "../../data/corpus.ts";
+import { type Corpus, loadText } from "../../data/corpus.ts";
 import { folder, loadTokenizer, loadZoo, readCard, type ZooId } from "../../data/load-zoo.ts";
 import splits from "../../data/splits.json" with { type: "json" };
 import { zoo } from "../../data/zoo.ts";
@@ -12,12 +12,17 @@ import { count } from "../../recipes/core/params.ts";
 import { rng } from "../../recipes/core/rng.ts";
 import { countParams, forward, sample } from "../../recipes/model/gpt.ts";
 
-const text = loadText("sotu");
 const ids = Object.keys(zoo) as ZooId[];
 const losses: Partial<Record<ZooId, number[]>> = {};
 
 describe("zoo", function () {
   this.timeout(60_000);
+  let text: Corpus;
+
+  before(() => {
+    text = loadText("sotu");
+  });
+
   for (const id of ids) {
     it(`${id}: its card holds`, function () {
       if (!existsSync(join(folder, `${id}.card.json`))) this.skip(); // npm run zoo has not made it

@@ -33,6 +33,19 @@ describe("tokenizer", () => {
     assert.ok(b !== c);
   });
 
+  it("encodes with the earliest merge first, wherever it stands in the word", () => {
+    const spec = {
+      alphabet: "abc",
+      merges: [
+        [1, 2],
+        [0, 1],
+        [0, 3],
+      ] as [number, number][],
+    };
+    assert.deepEqual([...tokenizer({ ...spec, merges: spec.merges.slice(0, 2) }).encode("abcab")], [0, 3, 4]); // a bc ab
+    assert.deepEqual([...tokenizer(spec).encode("abcab")], [5, 4]); // abc ab
+  });
+
   it("bpe: pairs do not cross words; the blank goes with the word after it", () => {
     const made = bpe(sample, 112);
     for (const id of Array.from({ length: made.size - 96 }, (_, i) => 96 + i))
