@@ -25,6 +25,7 @@ export function createScope(): Scope {
     publish(file, checker) {
       const added = namesOf(file);
       if (added.size === 0) return [];
+      for (const symbol of added.values()) letLaterCellsAssign(symbol);
       const names = around.locals!;
       // A name may be a value, a type and a namespace. What is declared later hides only the same meanings of what was declared before: after
       // `interface Point {}` and `const Point = ...` both hold. So the earlier one stays in an outer module.
@@ -46,6 +47,15 @@ function namesOf(file: BoundFile): Map<string, ts.Symbol> {
   return new Map(
     found.map(([name, symbol]) => [name, (symbol as { exportSymbol?: ts.Symbol }).exportSymbol ?? symbol]),
   );
+}
+
+/**
+ * TypeScript takes a variable that its own file never assigns for one that stays `undefined`, but another cell may assign it. A position below
+ * zero says that it is assigned.
+ */
+function letLaterCellsAssign(symbol: ts.Symbol & { lastAssignmentPos?: number }) {
+  if ((symbol.flags & ts.SymbolFlags.Variable) !== 0)
+    symbol.lastAssignmentPos = -Math.abs(symbol.lastAssignmentPos ?? 1);
 }
 
 function meanings(symbol: ts.Symbol, checker: LivingChecker): ts.SymbolFlags {
