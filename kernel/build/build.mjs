@@ -52,6 +52,8 @@ export async function build({ force = false, log = console.error } = {}) {
     entryPoints: Object.entries(entries).map(([out, file]) => ({ in: join(kernel, file), out })),
     outdir: dist,
     format: "esm",
+    // What cells import is known when they run.
+    logOverride: { "unsupported-dynamic-import": "silent" },
     // Native addons and what is large and optional are loaded from node_modules.
     packages: "external",
   });

@@ -150,9 +150,10 @@ function typeError(errors: Diagnostic[], cell: number): ErrorContent {
   };
 }
 
-/** For a module that is not found (TS2307): where it was looked for, and how to get it. */
+/** For a module that is not found (TS2307, TS2882): where it was looked for, and how to get it. */
 function nextStep({ code, message, file = "cell.ts" }: Diagnostic): string[] {
-  const specifier = code === 2307 ? /^Cannot find module '([^']+)'/.exec(message)?.[1] : undefined;
+  const isMissing = code === 2307 || code === 2882;
+  const specifier = isMissing ? /(?:module|import of) '([^']+)'/.exec(message)?.[1] : undefined;
   return specifier === undefined ? [] : [`  ${explainMissing(specifier, resolve(file))}`];
 }
 

@@ -1,5 +1,6 @@
 // Turns a value into the MIME bundle that a front end shows: the richest view it has, and always a plain text one.
 import { inspect } from "node:util";
+import { describeError } from "./errors.ts";
 import { formatFigure, isFigure } from "./figure.ts";
 import { formatFrame, isFrame } from "./frame.ts";
 
@@ -36,11 +37,11 @@ export function format(value: unknown): Formatted | Promise<Formatted> {
 export function textOf(value: unknown): string {
   let text: string;
   try {
+    if (value instanceof Error) return shortened(describeError(value).traceback.join("\n"));
     text = inspect(value, { colors: false, depth: 4, maxArrayLength: 100, maxStringLength: 20_000, breakLength: 100 });
   } catch (error) {
     text = `[${typeof value} that cannot be inspected: ${messageOf(error)}]`;
   }
-  if (value instanceof Error) text = withoutForeignFrames(text);
   return shortened(text);
 }
 
@@ -122,16 +123,6 @@ function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
 
 function then<T>(value: unknown, next: (value: unknown) => T): T | Promise<T> {
   return isPromise(value) ? value.then(next) : next(value);
-}
-
-const foreignFrame = /^\s+at .*(?:\(|\s)(?:node:|evalmachine|.*kernel[\\/](?:dist|worker|core)[\\/])/;
-
-/** Leaves out the stack frames of Node and of the kernel itself: nobody who reads a cell's error can act on them. */
-function withoutForeignFrames(text: string): string {
-  return text
-    .split("\n")
-    .filter((line) => !foreignFrame.test(line))
-    .join("\n");
 }
 
 function shortened(text: string, limit = textLimit): string {

@@ -7,6 +7,7 @@ import { describeError, interruptError, rememberCell } from "./errors.ts";
 import { format } from "./format.ts";
 import { callWith, evaluate, guarded, interrupted, releaseObjects, startInterrupts } from "./guard.ts";
 import { confirm, prompt } from "./input.ts";
+import { catchLateErrors } from "./late-errors.ts";
 import { createModules, forgetStopped } from "./modules.ts";
 import { captureOutput, send } from "./output.ts";
 import { type ErrorContent, type ExpressionResult, type RunRequest, requestFd, type View } from "./protocol.ts";
@@ -36,8 +37,7 @@ provide({
 });
 // Packages are deep: with V8's ten frames the cell that called them is often not among them.
 Error.stackTraceLimit = 50;
-process.on("uncaughtException", reportLate);
-process.on("unhandledRejection", reportLate);
+catchLateErrors(reportLate);
 // An interrupt of the whole process group is for the front and for child processes.
 process.on("SIGINT", () => {});
 // The front is gone.

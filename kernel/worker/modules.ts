@@ -1,9 +1,9 @@
 // What `import` and `require` do in a cell. The compiler turns imports into calls of `__import`.
 import { readFileSync } from "node:fs";
-import { createRequire, registerHooks } from "node:module";
-import { join } from "node:path";
+import { createRequire, findPackageJSON, registerHooks } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { rememberFile } from "./errors.ts";
+import { rememberFile, rememberPackage } from "./errors.ts";
 import {
   closure,
   forget,
@@ -16,7 +16,7 @@ import {
   versionedURL,
   withoutVersion,
 } from "./local-files.ts";
-import { checkScheme, explain, findTypeScript, ImportError } from "./resolve.ts";
+import { checkScheme, explain, findTypeScript, ImportError, isFileSpecifier } from "./resolve.ts";
 import { loadTypeScript, syntaxError } from "./typescript-files.ts";
 
 /** What `import.meta` is in a cell: the notebook's folder, and a file in it that stands for the notebook. */
@@ -63,6 +63,7 @@ export function createModules(folder: string): { import: Import; require: NodeJS
         const isRequire = context.conditions?.includes("require");
         const target = file === undefined ? wanted : isRequire ? fileURLToPath(file) : file;
         const found = next(target, { ...context, parentURL });
+        if (!isFileSpecifier(wanted) && localPath(found.url) !== undefined) rememberPackage(packageFolder(found.url));
         return versioned(found, from === cell ? undefined : from);
       } catch (error) {
         throw explain(error, wanted, parentURL!, cell);
@@ -148,6 +149,11 @@ export function forgetStopped() {
   forget(unfinished(knownFiles()));
 }
 
+/** The folder of the package that a file belongs to. */
+function packageFolder(url: string): string {
+  return dirname(findPackageJSON(url) ?? fileURLToPath(url));
+}
+
 const report = `\n;globalThis[Symbol.for("${finished.description}")]?.(import.meta.url);`;
 
 type Loaded = ReturnType<Parameters<typeof registerHooks>[0]["load"] & {}>;
@@ -170,8 +176,8 @@ function typeOnlyImporter(error: unknown): string | undefined {
 /** The error as the user should see it: made here, its stack leads to the import in the cell. */
 function told(error: unknown, failed: string[]): unknown {
   if (error instanceof ImportError) return new ImportError(error.message, error.code);
+  if (!(error instanceof SyntaxError)) return error;
   // V8 does not say in which file a module's syntax is wrong.
-  if (!(error instanceof SyntaxError) || /^\s+at file:|^file:/m.test(error.stack ?? "")) return error;
   for (const path of failed) {
     const found = syntaxError(path, readFileSync(path, "utf8"));
     if (found !== undefined) return found;

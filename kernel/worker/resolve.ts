@@ -3,15 +3,15 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { builtinModules, isBuiltin } from "node:module";
 import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { typeScriptCandidates } from "./typescript-files.ts";
+import { nearest } from "./nearest.ts";
 
 /** An import that cannot be done, with the next step in its message. `code` is that of Node's own error. */
 export class ImportError extends Error {
   override name = "ImportError";
-  code: string;
+  declare code: string;
   constructor(message: string, code: string) {
     super(message);
-    this.code = code;
+    Object.defineProperty(this, "code", { value: code });
   }
 }
 
@@ -70,6 +70,18 @@ export function explain(error: unknown, specifier: string, parentURL: string, ce
   }
 }
 
+/** What to do about a module that the type check does not find; `importer` is the file that wants it. */
+export function explainMissing(specifier: string, importer: string): string {
+  const parentURL = pathToFileURL(importer).href;
+  if (isFileSpecifier(specifier)) return missingFile(specifier, parentURL, "");
+  try {
+    checkScheme(specifier);
+  } catch (error) {
+    return (explain(error, specifier, parentURL, importer) as Error).message;
+  }
+  return missingPackage(specifier, dirname(importer), "");
+}
+
 function missingFile(specifier: string, parentURL: string, where: string): string {
   const path = fileURLToPath(new URL(specifier, parentURL));
   const folder = dirname(path);
@@ -88,13 +100,13 @@ function missingFile(specifier: string, parentURL: string, where: string): strin
   return `${what}there is no ${tried}`;
 }
 
-function missingPackage(specifier: string, folder: string, where: string, error: Error): string {
+function missingPackage(specifier: string, folder: string, where: string, error?: Error): string {
   const name = packageName(specifier);
   if (isBuiltin(`node:${specifier}`)) return `Cannot find "${specifier}"${where}: write "node:${specifier}"`;
   const installed = findUp(folder, join("node_modules", name));
   if (installed !== undefined) {
     // The package is there, a file in it is not.
-    const missing = fileOfError(error);
+    const missing = error === undefined ? undefined : /Cannot find module '([^']+)'/.exec(error.message)?.[1];
     return `The package "${name}" has no "${specifier.slice(name.length + 1) || "main file"}"${where}${
       missing === undefined ? "" : `: there is no ${missing}`
     }. Its folder is ${join(installed, "node_modules", name)}`;
@@ -138,10 +150,6 @@ function exportsOf(message: string): string {
   }
 }
 
-function fileOfError(error: Error): string | undefined {
-  return /Cannot find module '([^']+)'/.exec(error.message)?.[1];
-}
-
 /** `model.ts:3` where a file imports the specifier, as people name it. */
 function placeOf(specifier: string, path: string, folder: string): string {
   const near = relative(folder, path);
@@ -162,30 +170,11 @@ function findUp(from: string, path: string): string | undefined {
   }
 }
 
-/** The names that differ from the wanted one by a typing error, or by the ending only; the best first. */
-function nearest(wanted: string, names: readonly string[]): string[] {
-  const stem = (name: string) => name.toLowerCase().replace(/\.[^.]+$/, "");
-  return names
-    .filter((name) => !name.startsWith("."))
-    .map((name) => ({ name, distance: distance(stem(name), stem(wanted)) }))
-    .filter((each) => each.distance <= Math.max(1, Math.floor(stem(wanted).length / 3)))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 2)
-    .map(({ name }) => name);
-}
-
-/** How many characters have to be added, dropped, replaced or exchanged with their neighbour. */
-function distance(a: string, b: string): number {
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(replaced, rows[i - 1]![j]! + 1, row[j - 1]! + 1);
-      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (isSwap) row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1);
-    }
-    rows.push(row);
-  }
-  return rows[a.length]![b.length]!;
+/** The file that stands for an import written as in JavaScript, or without an ending. */
+function typeScriptCandidates(path: string): string[] {
+  const js = /\.([mc]?)js$/.exec(path);
+  if (js !== null) return [`${path.slice(0, -js[0].length)}.${js[1]}ts`];
+  if (/\.[mc]?ts$|\.json$|\.node$|\.wasm$/.test(path)) return [];
+  const endings = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".json"];
+  return [...endings.map((ending) => path + ending), ...endings.map((ending) => join(path, `index${ending}`))];
 }

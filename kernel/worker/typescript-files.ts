@@ -1,7 +1,7 @@
 // Local TypeScript files as JavaScript: types blanked by Node where that is enough, else transpiled by TypeScript, which is loaded only then.
 import { readFileSync } from "node:fs";
 import { createRequire, findPackageJSON, stripTypeScriptTypes } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type TypeScript from "typescript";
 
@@ -105,13 +105,4 @@ export function syntaxError(path: string, text: string): SyntaxError | undefined
   const error = new SyntaxError(ts.flattenDiagnosticMessageText(found.messageText, "\n"));
   error.stack = `SyntaxError: ${error.message}\n    at ${pathToFileURL(path)}:${line + 1}:${character + 1}`;
   return error;
-}
-
-/** The file that stands for an import written as in JavaScript, or without an ending. */
-export function typeScriptCandidates(path: string): string[] {
-  const js = /\.([mc]?)js$/.exec(path);
-  if (js !== null) return [`${path.slice(0, -js[0].length)}.${js[1]}ts`];
-  if (/\.[mc]?ts$|\.json$|\.node$|\.wasm$/.test(path)) return [];
-  const endings = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".json"];
-  return [...endings.map((ending) => path + ending), ...endings.map((ending) => join(path, `index${ending}`))];
 }

@@ -167,7 +167,7 @@ describe("format: text", () => {
     const shown = text(new RangeError("too far", { cause: new Error("root") }));
     assert.match(shown, /^RangeError: too far/);
     assert.match(shown, /format\.test\.ts/);
-    assert.match(shown, /\[cause\]: Error: root/);
+    assert.match(shown, /Caused by: Error: root/);
     assert.ok(!/at .*node:/.test(shown), shown);
   });
 
