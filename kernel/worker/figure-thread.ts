@@ -68,7 +68,8 @@ function prepare(): Draw {
         .replaceAll("image-rendering: pixelated", "image-rendering: optimizeSpeed");
       const resvg = new Resvg(svg, {
         background: "white",
-        fitTo: { mode: "zoom", value: 2 },
+        // Its own size: JupyterLab shows the PNG until the mouse is over the figure, and knows no other size for it.
+        fitTo: { mode: "original" },
         font: { fontFiles: fonts.files, loadSystemFonts: fonts.files.length === 0, defaultFontFamily: "Open Sans" },
       });
       const image = resvg.render();

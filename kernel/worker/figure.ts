@@ -34,11 +34,14 @@ export function isFigure(value: object): value is Figure {
   });
 }
 
+/** What plotly's renderer in JupyterLab gives a figure that names no height: nothing jumps when it replaces the PNG. */
+const defaultHeight = 360;
+
 /** The bundle of a figure. The PNG is left out where it cannot be drawn: three dimensions, packages not installed, longer than 15 s. */
 export function formatFigure(figure: Figure): Formatted {
   const data = figureBundle(figure);
   const json = data["application/vnd.plotly.v1+json"] as Figure;
-  const size = { width: json.layout?.width ?? 700, height: json.layout?.height ?? 420 };
+  const size = { width: json.layout?.width ?? 700, height: json.layout?.height ?? defaultHeight };
   const png = json.data.some((trace) => notDrawable.test(trace.type ?? "")) ? undefined : renderPNG(json, size);
   if (png === undefined) return { data };
   return {

@@ -66,15 +66,15 @@ describe("format: values that show themselves", () => {
 describe("format: figures", function () {
   this.timeout(60_000);
 
-  it("carries plotly JSON, a PNG at twice the size and a line of text", () => {
+  it("carries plotly JSON, a PNG of its own size and a line of text", () => {
     const { data, metadata } = now(lossCurve);
     const json = data["application/vnd.plotly.v1+json"] as typeof lossCurve;
     assert.deepEqual(json.data[0]!.x, [0, 1, 2], "typed arrays must become arrays");
     assert.deepEqual(json.data[0]!.y, [3, null, 1], "JSON has no NaN");
     assert.match(text(lossCurve), /Figure "Loss": scatter train \(3 points\).*x: step; y: loss \[nat\]/);
-    assert.deepEqual(metadata, { "image/png": { width: 700, height: 420 } });
+    assert.deepEqual(metadata, { "image/png": { width: 700, height: 360 } });
     const image = decode(Buffer.from(data["image/png"] as string, "base64"));
-    assert.deepEqual([image.width, image.height], [1400, 840]);
+    assert.deepEqual([image.width, image.height], [700, 360]);
     assert.ok(image.share([31, 119, 180]) > 0.0001, "plotly's first colour must be in the picture");
     assert.ok(image.share([255, 255, 255]) > 0.8, "the background must be white");
   });
