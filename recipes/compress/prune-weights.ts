@@ -2,7 +2,7 @@
 //   magnitude  S = |W|            the smallest of a matrix (Zhu and Gupta 2017), or of many together (global)
 //   Wanda      S = |W| ‖X‖₂       the smallest of each row; ‖X‖₂ are the norms of the layer's inputs (Sun 2023)
 //   cubic      s = s₁ + (s₀ - s₁) (1 - t)³, the share of zeros at time t in 0..1 of a training (Zhu and Gupta 2017)
-// Cost: a sort of the scores; for Wanda also a forward pass over some text. Packed with a bitmask, n weights of which k
+// Cost: a few passes over the weights; for Wanda also a forward pass over some text. Packed with a bitmask, n weights of which k
 // are not zero take ⌈n/8⌉ + 4k bytes; a matrix product is as slow as before.
 import * as tf from "@tensorflow/tfjs-core";
 import { type Around, capture, type Linear } from "../core/linear.ts";
@@ -24,10 +24,8 @@ export function globalMagnitude(params: Params, names: string[], sparsity: numbe
   const weights = names.map((name) => get(params, name));
   return tf.tidy(() => {
     const all = tf.concat(weights.map((w) => tf.reshape(w, [-1])));
-    const parts = tf.split(
-      magnitude(all, sparsity),
-      weights.map(({ size }) => size),
-    );
+    const lengths = weights.map(({ size }) => size);
+    const parts = tf.split(magnitude(all, sparsity), lengths);
     return Object.fromEntries(names.map((name, i) => [name, tf.reshape(parts[i], weights[i].shape)]));
   });
 }
@@ -128,39 +126,54 @@ export function packBitmask(w: tf.Tensor): Uint8Array {
 export function unpackBitmask(packed: Uint8Array, shape: number[]): tf.Tensor {
   const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
   const front = Math.ceil(values.length / 8);
-  const bytes = packed.slice(front).buffer; // a copy: floats must lie aligned
+  const bytes = new Uint8Array(packed.subarray(front)).buffer; // a copy: floats must lie aligned
   const kept = new Float32Array(bytes, 0, bytes.byteLength >> 2);
   let at = 0;
   for (let i = 0; i < front * 8; i++) {
-    if (!((packed[i >> 3] >> (i & 7)) & 1)) continue;
-    if (i < values.length) values[i] = kept[at];
-    at++;
+    if ((packed[i >> 3] >> (i & 7)) & 1) values[i] = kept[at++];
   }
   const wanted = front + 4 * at;
   if (packed.length !== wanted || at > values.length)
-    throw new Error(
-      `unpackBitmask: ${packed.length} bytes; wanted ${wanted} for [${shape}] with ${at} that are not zero.`,
-    );
+    throw new Error(`unpackBitmask: ${packed.length} bytes; wanted ${wanted} for [${shape}] with ${at} not zero.`);
   return tf.tensor(values, shape);
 }
 
-const sizes = (w: tf.Tensor): Float32Array => Float32Array.from(w.dataSync(), Math.abs);
+const sizes = (w: tf.Tensor): Float32Array => new Float32Array(w.dataSync()).map(Math.abs);
 
 /** 0 for the lowest share `sparsity` of each group of so many scores in a row, 1 for the rest. */
 function largest(scores: Float32Array, group: number, sparsity: number, what: string): Float32Array {
   if (!(sparsity >= 0 && sparsity <= 1))
     throw new Error(`${what}: sparsity is ${sparsity}; wanted a share of zeros from 0 to 1.`);
+  if (scores.some(Number.isNaN)) throw new Error(`${what}: a score is NaN; look at the weights and the inputs.`);
   const mask = new Float32Array(scores.length).fill(1);
   const drop = Math.round(sparsity * group);
   for (let from = 0; drop && from < scores.length; from += group) {
-    const sorted = scores.slice(from, from + group).sort();
-    if (Number.isNaN(sorted.at(-1)))
-      throw new Error(`${what}: a score is NaN; look for NaN in the weights and inputs.`);
-    const threshold = sorted[drop - 1];
-    let equal = drop - sorted.indexOf(threshold); // how many of those at the threshold go
-    for (let i = from; i < from + group; i++) {
-      if (scores[i] < threshold || (scores[i] === threshold && equal-- > 0)) mask[i] = 0;
-    }
+    const part = scores.subarray(from, from + group);
+    const threshold = select(part.slice(), drop - 1);
+    let equal = drop; // how many of those at the threshold go
+    for (const score of part) if (score < threshold) equal--;
+    part.forEach((score, i) => {
+      if (score < threshold || (score === threshold && equal-- > 0)) mask[from + i] = 0;
+    });
   }
   return mask;
+}
+
+/** The value that is number k (from 0) in order (Hoare 1961): about 3 passes, where sorting takes log n. Reorders. */
+function select(values: Float32Array, k: number): number {
+  for (let [low, high] = [0, values.length - 1]; low < high; ) {
+    const pivot = values[k];
+    let [i, j] = [low, high];
+    while (i <= j) {
+      while (values[i] < pivot) i++;
+      while (values[j] > pivot) j--;
+      if (i <= j) {
+        [values[i], values[j]] = [values[j], values[i]];
+        [i, j] = [i + 1, j - 1];
+      }
+    }
+    if (j < k) low = i;
+    if (k < i) high = j;
+  }
+  return values[k];
 }
