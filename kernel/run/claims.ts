@@ -1,0 +1,159 @@
+// `npm run claims [-- --markdown README.md]`: the claims of all notebooks, as their last saved outputs have them, in one table.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Cell, isCode, type Notebook, readNotebook, tagsOf, writeWhole } from "./notebook.ts";
+
+/** A claim that a notebook has stored among its outputs. What it means is the notebooks' own business; here it is only listed. */
+export interface StoredClaim {
+  id: string;
+  value: number;
+  op: string;
+  target: number | [low: number, high: number];
+  pass: boolean;
+  title?: string;
+  unit?: string;
+  ci?: [low: number, high: number];
+  mode?: string;
+  device?: string;
+  kind?: string;
+}
+
+export interface ClaimRow {
+  /** The path of the notebook. */
+  path: string;
+  claim: StoredClaim;
+}
+
+const root = join(import.meta.dirname, "../..");
+const type = "application/vnd.claim+json";
+const begin = "<!-- claims -->";
+const end = "<!-- /claims -->";
+
+/** The claims of the notebooks in a folder, in the order of their names and cells. Throws for a claim that is incomplete, or has an id twice. */
+export function claimsIn(folder: string): ClaimRow[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith(".ipynb"));
+  const rows = names.sort().flatMap((name) => claimsOf(join(folder, name)));
+  const places = new Map<string, string>();
+  for (const { path, claim } of rows) {
+    const before = places.get(claim.id);
+    if (before !== undefined)
+      throw new Error(`the claim ${claim.id} stands in ${before} and in ${path}; give one another id`);
+    places.set(claim.id, path);
+  }
+  return rows;
+}
+
+function claimsOf(path: string): ClaimRow[] {
+  const notebook: Notebook = readNotebook(path);
+  return notebook.cells.flatMap((cell, i) => {
+    // One that is shown failing on purpose claims nothing.
+    if (!isCode(cell) || tagsOf(cell).includes("raises-exception")) return [];
+    return cell.outputs.flatMap((output) => {
+      const stored = "data" in output ? output.data[type] : undefined;
+      return stored === undefined ? [] : { path, claim: checked(stored, path, cell, i + 1) };
+    });
+  });
+}
+
+function checked(stored: unknown, path: string, { id }: Cell, position: number): StoredClaim {
+  const claim = stored as StoredClaim;
+  const isNumber = (value: unknown) => typeof value === "number";
+  const isProper = {
+    id: typeof claim?.id === "string",
+    // JSON has no NaN: a value that is none is null.
+    value: isNumber(claim?.value) || claim?.value === null,
+    op: typeof claim?.op === "string",
+    target: [claim?.target].flat().every(isNumber),
+    pass: typeof claim?.pass === "boolean",
+  };
+  const wrong = Object.entries(isProper).find(([, isRight]) => !isRight)?.[0];
+  if (wrong === undefined) return claim;
+  throw new Error(`${path}, cell ${position} (${id}): a stored claim has no proper "${wrong}"; run the notebook again`);
+}
+
+/** The claims as a Markdown table; links are relative to the folder `from`. */
+export function claimsTable(rows: readonly ClaimRow[], from: string): string {
+  if (rows.length === 0) return "No notebook has been run yet.";
+  const lines = rows.map(({ path, claim }) => {
+    const link = relative(from, path).replaceAll("\\", "/");
+    const notebook = `[${/\d+/.exec(link.split("/").at(-1)!)?.[0] ?? link}](${link})`;
+    const name = claim.title === undefined ? `\`${claim.id}\`` : `${text(claim.title)} (\`${claim.id}\`)`;
+    const { mode = "", device = "" } = claim;
+    const cells = [notebook, name, measured(claim), targetOf(claim), verdictOf(claim), text(mode), text(device)];
+    return `| ${cells.join(" | ")} |`;
+  });
+  return [
+    "| notebook | claim | value | target | verdict | mode | device |",
+    "|---|---|---:|---|---|---|---|",
+    ...lines,
+    "",
+    summary(rows),
+  ].join("\n");
+}
+
+function summary(rows: readonly ClaimRow[]): string {
+  const count = (kept: ClaimRow[]) => `${kept.filter(({ claim }) => claim.pass).length} of ${kept.length}`;
+  const [bars, effects] = [rows.filter((row) => !isObserved(row)), rows.filter(isObserved)];
+  return `${count(bars)} claims hold; ${count(effects)} effects that the literature reports show at this size.`;
+}
+
+const isObserved = ({ claim }: ClaimRow) => claim.kind === "observed";
+
+function measured({ value, unit, ci }: StoredClaim): string {
+  const interval = ci === undefined ? "" : ` (${readable(ci[0])} to ${readable(ci[1])})`;
+  return `${readable(value)}${unit === undefined ? "" : ` ${text(unit)}`}${interval}`;
+}
+
+function targetOf({ op, target }: StoredClaim): string {
+  return text(`${op} ${typeof target === "number" ? readable(target) : target.map(readable).join(" to ")}`);
+}
+
+function verdictOf({ pass, kind }: StoredClaim): string {
+  if (pass) return "✔ holds";
+  return kind === "observed" ? "○ does not hold here" : "✘ does not hold";
+}
+
+/** Whole numbers whole, others with four digits. */
+function readable(value: number | null): string {
+  if (value === null) return "no number";
+  if (Number.isInteger(value)) return value.toLocaleString("en");
+  const size = Math.abs(value);
+  return size < 1e-4 || size >= 1e15 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+/** As it stands in a cell of a table. */
+const text = (words: string) => words.replaceAll(/\s+/g, " ").replaceAll("|", "\\|").replaceAll("<", "&lt;");
+
+/** The document with the table between its two marks. Throws when it has not both. */
+export function withTable(document: string, table: string): string {
+  const from = document.indexOf(begin);
+  const to = document.indexOf(end);
+  if (from < 0 || to < from)
+    throw new Error(`the table goes between the lines ${begin} and ${end}; they are not there`);
+  return `${document.slice(0, from + begin.length)}\n${table}\n${document.slice(to)}`;
+}
+
+function main() {
+  const { values } = parseArgs({ options: { markdown: { type: "string" } } });
+  const rows = claimsIn(join(root, "notebooks"));
+  if (values.markdown === undefined) {
+    console.log(claimsTable(rows, root));
+  } else {
+    const file = resolve(values.markdown);
+    const before = readFileSync(file, "utf8");
+    const after = withTable(before, claimsTable(rows, dirname(file)));
+    if (after !== before) writeWhole(file, after);
+    console.log(`${values.markdown}: ${rows.length} claims, ${after === before ? "as they were" : "written"}`);
+  }
+  if (rows.some((row) => !row.claim.pass && !isObserved(row))) process.exitCode = 1;
+}
+
+if (import.meta.main) {
+  try {
+    main();
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 2;
+  }
+}
