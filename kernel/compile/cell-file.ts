@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import ts from "typescript";
 import { type BoundFile, internals } from "./internals.ts";
+import { blanks } from "./module-syntax.ts";
 import type { Project } from "./project.ts";
 
 export interface CellFile {
@@ -14,7 +15,8 @@ export interface CellFile {
 let serial = 0;
 
 /** Parses the code of a cell. `{a: 1}` is an object, not a block, as in every other console of JavaScript. */
-export function parseCell(name: string, code: string, { cwd, options }: Project): CellFile {
+export function parseCell(name: string, cell: string, { cwd, options }: Project): CellFile {
+  const code = uncheckedCode(cell) ?? cell;
   const kind = options.compiler.jsx === undefined ? ts.ScriptKind.TS : ts.ScriptKind.TSX;
   const path = join(cwd, `${name}.${++serial}${kind === ts.ScriptKind.TS ? ".ts" : ".tsx"}`);
   if (/^\s*\{/.test(code)) {
@@ -45,9 +47,18 @@ function parse(path: string, text: string, kind: ts.ScriptKind): BoundFile {
   return ts.createSourceFile(path, text, options, true, kind) as BoundFile;
 }
 
+const magic = /^%%js[^\S\n]*(?=\n|$)/;
+
+/** The code of a cell that begins with the line `%%js`, that line blanked; nothing for other cells. */
+export function uncheckedCode(code: string): string | undefined {
+  return magic.test(code) ? code.replace(magic, blanks) : undefined;
+}
+
 /** Prepares a parsed cell for the checker. */
 export function bindCell(file: BoundFile, around: BoundFile, project: Project) {
   project.adopt(file);
+  // As `createProgram` would fill them; editors' services read them.
+  Object.assign(file, { imports: [], moduleAugmentations: [], ambientModuleNames: [] });
   internals.bindSourceFile(file, project.options.compiler);
   file.parent = around;
 }

@@ -1,10 +1,10 @@
 // The language of cells: what a cell means after the cells before it. One per notebook, in a process of its own (main.ts).
 import ts from "typescript";
-import { augmentationsOf, bindCell, type CellFile, parseCell, specifiersOf } from "./cell-file.ts";
+import { augmentationsOf, bindCell, type CellFile, parseCell, specifiersOf, uncheckedCode } from "./cell-file.ts";
 import type { Groups } from "./declarations.ts";
 import { type Diagnostic, nearPath, restate } from "./diagnostics.ts";
 import { emit, emitJavaScript } from "./emit.ts";
-import type { BoundFile } from "./internals.ts";
+import { type BoundFile, internals } from "./internals.ts";
 import { importedNames } from "./module-syntax.ts";
 import { isLenient } from "./options.ts";
 import { createProject, type Project } from "./project.ts";
@@ -33,9 +33,11 @@ interface Imported {
   again: string;
 }
 
-const unchecked = /^%%js[^\S\n]*(?:\n|$)/;
 /** 2528: `export default` twice. 2661: `export { x }` of an earlier cell's x. Nothing is exported from a cell, so neither matters. */
 const harmless = new Set([2528, 2661]);
+
+/** 2454: a variable is used before it is assigned. Functions may be called when a later cell has assigned it. */
+const usedUnassigned = 2454;
 
 export function createCells(folder: string): Cells {
   const project = createProject(folder);
@@ -46,7 +48,8 @@ export function createCells(folder: string): Cells {
   let stale = new Set<string>();
 
   function check(name: string, code: string): Checked {
-    if (unchecked.test(code)) return checkJavaScript(name, code);
+    const javaScript = uncheckedCode(code);
+    if (javaScript !== undefined) return checkJavaScript(name, javaScript);
     const { file, shift } = parseCell(name, code, project);
     if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, shift));
     const specifiers = specifiersOf(file);
@@ -67,8 +70,7 @@ export function createCells(folder: string): Cells {
   }
 
   /** The rest of a cell that begins with `%%js` is JavaScript that nobody checks; its names are of type any. */
-  function checkJavaScript(name: string, code: string): Checked {
-    const text = code.replace(unchecked, "\n");
+  function checkJavaScript(name: string, text: string): Checked {
     const file = ts.createSourceFile(`${name}.js`, text, ts.ScriptTarget.ESNext, true, ts.ScriptKind.JS) as BoundFile;
     if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, 0));
     bindCell(file, scope.around, project);
@@ -106,6 +108,12 @@ export function createCells(folder: string): Cells {
       .filter(({ category, code, file: of }) => {
         return category === ts.DiagnosticCategory.Error && !harmless.has(code) && (of === undefined || of === file);
       })
+      .filter(({ code, start }) => {
+        return (
+          code !== usedUnassigned ||
+          !isInFunction(internals.getTouchingPropertyName(file as BoundFile, start!), project.checker)
+        );
+      })
       .map((each) => restate(each, project.options.lenient && isLenient(each.code) ? "warning" : "error", shift))
       .toSorted((a, b) => a.line - b.line || a.column - b.column);
   }
@@ -124,6 +132,12 @@ export function createCells(folder: string): Cells {
       project.reset();
     },
   };
+}
+
+/** Whether a name stands in a function, and what it names is declared outside of all functions. */
+function isInFunction(name: ts.Node, checker: ts.TypeChecker): boolean {
+  const isWithin = (node: ts.Node | undefined) => ts.findAncestor(node, ts.isFunctionLike) !== undefined;
+  return isWithin(name) && !isWithin(checker.getSymbolAtLocation(name)?.valueDeclaration);
 }
 
 const refused = (diagnostics: Diagnostic[]): Checked => ({ js: "", diagnostics, names: [] });

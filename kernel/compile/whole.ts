@@ -9,13 +9,15 @@ export interface Wholeness {
 
 /** A template or a comment without its end. */
 const openEnded = new Set([1160, 1010]);
+/** A string that the end of its line cuts off. */
+const cutString = 1002;
 
 /** Judges code by its syntax alone. Code that breaks off is incomplete; code that no more text could mend is invalid. */
 export function wholeness(file: ts.SourceFile & { parseDiagnostics: ts.DiagnosticWithLocation[] }): Wholeness {
   const [first] = file.parseDiagnostics;
   if (first === undefined) return { status: "complete" };
   const end = file.text.trimEnd().length;
-  if (first.start < end && !openEnded.has(first.code)) return { status: "invalid" };
+  if (first.code === cutString || (first.start < end && !openEnded.has(first.code))) return { status: "invalid" };
   return { status: "incomplete", indent: indentAfter(file.text) };
 }
 

@@ -18,6 +18,9 @@ export interface DispatchOptions {
 
 type Handler = (context: RequestContext) => unknown;
 
+/** Questions to the compiler, which is free while a cell runs: an editor is answered at once. */
+const besides = new Set(["complete_request", "inspect_request", "is_complete_request"]);
+
 export function createDispatch(kernel: Kernel, options: DispatchOptions) {
   const { transport } = kernel;
   const handlers: Record<string, Handler> = {
@@ -73,6 +76,11 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
     context.publish("status", { execution_state: "idle" });
   }
 
+  /** The idle of a request that was served beside a cell must not leave a front end with a kernel that looks idle. */
+  function repeatBusy() {
+    kernel.running?.context.publish("status", { execution_state: "busy" });
+  }
+
   function handlerOf(type: string): Handler {
     const handler = Object.hasOwn(handlers, type) ? handlers[type] : undefined;
     if (handler !== undefined) return handler;
@@ -117,6 +125,7 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
         kernel.worker.answer({ value: String(request.content.value ?? "") });
       }
     } else if (request.channel === "control") void serve(request, handlerOf(type));
+    else if (besides.has(type)) void serve(request, handlerOf(type)).then(repeatBusy);
     else {
       waiting.push(request);
       void serveShell();
