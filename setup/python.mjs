@@ -95,6 +95,8 @@ export async function venvMake(onLine) {
   }
   // Byte code is written on first use instead: installing is twice as fast, and most of it is never imported.
   await pip(["install", "--only-binary=:all:", "--no-compile", "-r", requirements, "-c", constraints], onLine);
+  // The tests run Python's kernel by its command line; in JupyterLab's launcher it would only be in the way.
+  rmSync(join(place.venv, "share/jupyter/kernels/python3"), { recursive: true, force: true });
   // JupyterLab runs a CommonJS script of its own with Node, which would take the project's "type": "module" for its own.
   writeFileSync(join(place.venv, "package.json"), "{}\n");
   writeStamp(stamp, wanted());

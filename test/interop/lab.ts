@@ -18,11 +18,12 @@ export interface Lab {
 }
 
 /** Starts JupyterLab with `npm start`. Throws with its log when it ends, or does not answer within `seconds`. */
-export async function startLab(seconds = 360): Promise<Lab> {
-  const root_ = process.getuid?.() === 0 ? ["--allow-root"] : [];
+export async function startLab({ seconds = 360, env = {} as NodeJS.ProcessEnv } = {}): Promise<Lab> {
+  const asRoot = process.getuid?.() === 0 ? ["--allow-root"] : [];
   // Its own process group, so that the servers and kernels below it end with it. A port of its own, whatever else runs.
-  const lab = spawn("npm", ["start", "--", "--no-browser", "--ServerApp.port=0", ...root_], {
+  const lab = spawn("npm", ["start", "--", "--no-browser", "--ServerApp.port=0", ...asRoot], {
     cwd: root,
+    env: { ...process.env, ...env },
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -1,0 +1,121 @@
+// What a newcomer sees after `npm start`: JupyterLab with notebook 00 and its kernel, in a real browser.
+import assert from "node:assert/strict";
+import { existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Page } from "playwright-core";
+import { type Browser, type Lab, openBrowser, startLab } from "./lab.ts";
+
+describe("JupyterLab after npm start", function () {
+  this.timeout(180_000);
+  let home: string;
+  let lab: Lab;
+  let browser: Browser;
+  let page: Page;
+
+  before(async () => {
+    home = mkdtempSync(join(tmpdir(), "whetstone-home-"));
+    lab = await startLab({ seconds: 120, env: { HOME: home } });
+    browser = await openBrowser();
+    page = await browser.context.newPage();
+    await page.goto(lab.url.href);
+    await page.waitForSelector(".jp-Notebook .jp-CodeCell", { timeout: 60_000 });
+    await connected(lab);
+  });
+  after(async () => {
+    await browser?.close();
+    await lab?.stop();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  it("opens notebook 00 with the kernel chosen, and asks nothing", async () => {
+    await page.locator(".jp-Toolbar-kernelName", { hasText: "TypeScript (Whetstone)" }).first().waitFor();
+    assert.match(await page.title(), /^00-start-her/);
+    // The prompt for news comes some seconds after the start.
+    await page.waitForTimeout(5000);
+    assert.equal(await page.locator(".jp-Dialog").count(), 0, "a dialog is open");
+    assert.doesNotMatch(
+      (await page.locator(".Toastify__toast").allTextContents()).join("\n"),
+      /news/i,
+      "the news prompt is shown",
+    );
+  });
+
+  it("runs all cells: figures are drawn, claims hold, the wrong cell shows its type error", async () => {
+    await page.getByRole("menuitem", { name: "Run", exact: true }).click();
+    await page.locator("#jp-mainmenu-run").getByText("Run All Cells", { exact: true }).click();
+    await page.locator(".jp-Notebook-ExecutionIndicator[data-status=busy]").waitFor({ timeout: 20_000 });
+    await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 120_000 });
+    const seen = await scrollThrough(page);
+    assert.ok(seen.figures >= 3, `${seen.figures} plotly figures were drawn`);
+    assert.ok(seen.claims >= 4, `${seen.claims} claims are shown`);
+    assert.equal(seen.errors.length, 1, seen.errors.join("\n\n"));
+    assert.match(seen.errors[0], /TS2345.*string/s);
+  });
+
+  it("completes a name that an earlier cell made", async () => {
+    const cell = page.locator(".jp-CodeCell .cm-content").last();
+    await cell.click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("\nquanti");
+    await page.keyboard.press("Tab");
+    await page.waitForTimeout(5000);
+    await page.screenshot({ path: "/tmp/w/lab3.png" });
+    await page
+      .locator(".cm-content", { hasText: /quantize\s*$/ })
+      .last()
+      .waitFor({ timeout: 15_000 });
+  });
+
+  it("leaves nothing of Jupyter in the user's home", () => {
+    const left = globSync(["**/*jupyter*", "**/.ipython*"], { cwd: home, exclude: (name) => name.startsWith(".npm") });
+    assert.deepEqual(left, []);
+    assert.ok(existsSync(join(import.meta.dirname, "../../.jupyter/settings")));
+  });
+});
+
+/** Resolves when the page talks with an idle kernel: JupyterLab's own sign says "idle" before there is one. */
+async function connected({ address }: Lab) {
+  for (let tries = 0; tries < 120; tries++) {
+    const [session] = await (await fetch(address("/api/sessions"))).json();
+    if (session?.kernel.connections > 0 && session.kernel.execution_state === "idle") return;
+    await sleep(500);
+  }
+  throw new Error("JupyterLab has no kernel after 60 s");
+}
+
+/** Cells off the screen are drawn when they are scrolled to: what is seen on the way from the first to the last. */
+async function scrollThrough(page: Page) {
+  const scroller = page.locator(".jp-WindowedPanel-outer").first();
+  const figures = new Set<string>();
+  const claims = new Set<string>();
+  const errors = new Set<string>();
+  await scroller.evaluate((panel) => panel.scrollTo(0, 0));
+  for (let last = -1; ; ) {
+    await page.waitForTimeout(150);
+    // A figure is its PNG until the mouse is over it; then plotly draws it and names it.
+    for (const image of await page.locator(".jp-RenderedPlotly .plot-img").all()) {
+      if (!(await image.isVisible())) continue;
+      const { width } = (await image.boundingBox())!;
+      assert.ok(width <= 1000, `a figure is ${width} pixels wide`);
+      await image.dispatchEvent("mouseenter");
+      await page.locator(".jp-RenderedPlotly .gtitle").first().waitFor();
+    }
+    for (const title of await page.locator(".jp-RenderedPlotly .gtitle").allTextContents()) figures.add(title);
+    for (const text of await page.locator('[data-mime-type="text/html"] code').allTextContents()) {
+      if (/^start\./.test(text)) claims.add(text);
+    }
+    const errorOutputs = page.locator(
+      '[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]',
+    );
+    for (const text of await errorOutputs.allTextContents()) errors.add(text);
+    const at = await scroller.evaluate((panel) => {
+      panel.scrollBy(0, 500);
+      return panel.scrollTop;
+    });
+    if (at === last) break;
+    last = at;
+  }
+  return { figures: figures.size, claims: claims.size, errors: [...errors] };
+}
