@@ -1,15 +1,15 @@
 // `npm test`: all parts of the tests, two at a time, then the notebooks; every count is that of a test that ran.
-//   npm test -- [--only types,lint,mocha,pytest,notebooks] [--limit seconds] [files]
+//   npm test -- [--only types,lint,mocha,pytest,notebooks] [--limit seconds] [--reports folder] [files]
 // A file goes to the part it belongs to (*.test.ts, test_*.py, *.ipynb), and only those parts run then.
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { constants } from "node:os";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { parseArgs } from "node:util";
 import { readJUnit, type Verdicts } from "./junit.ts";
 import { type Ended, endParts, runPart } from "./part.ts";
 import type { Told } from "./reporter.ts";
 
 const root = join(import.meta.dirname, "..");
-const reports = join(root, "reports");
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
 
 interface Part {
@@ -27,13 +27,16 @@ interface Part {
 }
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: "string" }, limit: { type: "string" } },
+  options: { only: { type: "string" }, limit: { type: "string" }, reports: { type: "string", default: "reports" } },
   allowPositionals: true,
 });
+const reports = resolve(root, values.reports);
 const kinds = ["types", "lint", "mocha", "pytest", "notebooks"];
 const only = values.only?.split(",");
 const strange = only?.find((kind) => !kinds.includes(kind));
 if (strange !== undefined) fail(`--only ${strange}: there are ${kinds.join(", ")}`);
+const limit = values.limit === undefined ? undefined : Number(values.limit);
+if (limit !== undefined && !(limit > 0)) fail(`--limit ${values.limit}: a number of seconds above 0 is wanted`);
 const files = positionals.map((file) => (existsSync(file) ? file : fail(`${file} does not exist`)));
 const homeless = files.find((file) => kindOf(file) === undefined);
 if (homeless) fail(`${homeless} is no test: they are *.test.ts, test_*.py and *.ipynb`);
@@ -50,11 +53,17 @@ function kindOf(file: string): Part["kind"] | undefined {
   return undefined;
 }
 
+/** The folder in test/ that a file stands in: each is a part of its own. */
+function areaOf(file: string): string {
+  const folder = dirname(relative(join(root, "test"), resolve(root, file)));
+  return folder === "." ? "run" : folder.split(sep)[0]!;
+}
+
 function parts(): Part[] {
   const named = (kind: Part["kind"]) => files.filter((file) => kindOf(file) === kind);
   const all: Part[] = [];
-  const tests = files.length > 0 ? named("mocha") : globSync("test/*/**/*.test.ts", { cwd: root }).sort();
-  for (const [area, group] of Map.groupBy(tests, (file) => relative(root, join(root, file)).split("/")[1] ?? "")) {
+  const tests = files.length > 0 ? named("mocha") : globSync("test/**/*.test.ts", { cwd: root }).sort();
+  for (const [area, group] of Map.groupBy(tests, areaOf)) {
     const report = join(reports, `mocha-${area}.jsonl`);
     const mocha = ["node_modules/mocha/bin/mocha.js", "--reporter", "test/reporter.ts", "--timeout", "60000"];
     all.push({
@@ -89,24 +98,24 @@ function parts(): Part[] {
     name: "notebooks",
     kind: "notebooks",
     limit: 900,
-    args: ["kernel/run/cli.ts", "--quick", ...named("notebooks")],
+    args: ["kernel/run/cli.ts", "--quick", "--reports", reports, ...named("notebooks")],
     report: join(reports, "notebooks.xml"),
   });
   return all.filter(({ kind }) => (only?.includes(kind) ?? true) && (files.length === 0 || named(kind).length > 0));
 }
 
-function readMochaReport(text: string): Verdicts {
+/** The verdicts of the tests that mocha finished, and whether it came to its end. */
+function readMochaReport(text: string): { verdicts: Verdicts; isWhole: boolean } {
   const verdicts: Verdicts = { passed: 0, failed: [], skipped: [] };
-  let whole = false;
+  let isWhole = false;
   for (const line of text.split("\n").filter(Boolean)) {
     const told = JSON.parse(line) as Told;
     if (told.event === "pass") verdicts.passed += 1;
     else if (told.event === "fail") verdicts.failed.push({ name: told.name, text: told.text });
     else if (told.event === "skip") verdicts.skipped.push({ name: told.name, why: "" });
-    else whole = true;
+    else isWhole = true;
   }
-  if (!whole) verdicts.failed.push({ name: "the whole run", text: "mocha died before its last test" });
-  return verdicts;
+  return { verdicts, isWhole };
 }
 
 /** What a part showed; whatever it cannot vouch for is a failure. */
@@ -115,19 +124,25 @@ function judge(part: Part, ended: Ended): Verdicts {
   const how = late ? `it was ended after ${part.limit} s` : signal ? `it was ended by ${signal}` : `exit code ${code}`;
   const wrong = (text: string) => ({ name: "the whole run", text: `${text} (${how})\n${output}` });
   let verdicts: Verdicts = { passed: 0, failed: [], skipped: [] };
+  let isWhole = true;
   if (!part.report) {
-    if (code === 0) verdicts.passed = 1;
+    if (code === 0 && !late) verdicts.passed = 1;
     else verdicts.failed.push({ name: part.name, text: `${how}\n${output}` });
   } else if (!existsSync(part.report)) {
     verdicts.failed.push(wrong(`it wrote no ${relative(root, part.report)}`));
   } else {
     const text = readFileSync(part.report, "utf8");
     try {
-      verdicts = part.kind === "mocha" ? readMochaReport(text) : readJUnit(text);
+      if (part.kind === "mocha") ({ verdicts, isWhole } = readMochaReport(text));
+      else verdicts = readJUnit(text);
     } catch (error) {
       verdicts.failed.push(wrong((error as Error).message));
     }
-    if (code !== 0 && verdicts.failed.length === 0) verdicts.failed.push(wrong("it failed, though no test of it did"));
+    if (!isWhole) verdicts.failed.push(wrong("it died before its last test"));
+    else if (late) verdicts.failed.push(wrong("it did not end after its last test"));
+    else if (code !== 0 && verdicts.failed.length === 0) {
+      verdicts.failed.push(wrong("it failed, though no test of it did"));
+    }
     if (verdicts.passed + verdicts.failed.length === 0) verdicts.failed.push(wrong("it ran no test"));
   }
   if (left.length > 0) {
@@ -136,6 +151,7 @@ function judge(part: Part, ended: Ended): Verdicts {
   return verdicts;
 }
 
+let stopped = false;
 const running = new Map<string, number>();
 const since = (begin: number) => `${Math.round((Date.now() - begin) / 1000)} s`;
 const rows: { name: string; verdicts: Verdicts; seconds: string }[] = [];
@@ -151,14 +167,14 @@ async function run(part: Part): Promise<void> {
     if (part.report) rmSync(part.report, { force: true });
     running.set(part.name, begin);
     console.log(`· ${part.name} ...`);
-    const limit = values.limit ? Number(values.limit) : part.limit;
+    const seconds = limit ?? part.limit;
     const ended = await runPart(part.command ?? process.execPath, part.args, {
       cwd: root,
       env: { ...part.env, CI: "true" },
-      seconds: limit,
+      seconds,
     });
     running.delete(part.name);
-    verdicts = judge({ ...part, limit }, ended);
+    verdicts = judge({ ...part, limit: seconds }, ended);
   }
   rows.push({ name: part.name, verdicts, seconds: since(begin) });
   console.log(`${verdicts.failed.length > 0 ? "✗" : "✓"} ${part.name}: ${counts(verdicts)} (${since(begin)})`);
@@ -172,20 +188,19 @@ async function runAll(all: Part[]): Promise<void> {
   // Notebooks measure times and run two at a time themselves, so they have the machine alone.
   const shared = all.filter(({ kind }) => kind !== "notebooks");
   const lane = async () => {
-    for (let part = shared.shift(); part; part = shared.shift()) await run(part);
+    for (let part = shared.shift(); part && !stopped; part = shared.shift()) await run(part);
   };
   await Promise.all([lane(), lane()]);
-  for (const part of all.filter(({ kind }) => kind === "notebooks")) await run(part);
+  for (const part of all.filter(({ kind }) => kind === "notebooks")) if (!stopped) await run(part);
 }
 
-let stopped = false;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, async () => {
     if (stopped) return;
     stopped = true;
     await endParts();
     console.error(`stopped by ${signal}`);
-    process.exit(130);
+    process.exit(128 + constants.signals[signal]);
   });
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isCode, readNotebook } from "../../kernel/run/notebook.ts";
 import type { Report } from "../../kernel/run/report.ts";
 import { readJUnit } from "../junit.ts";
-import { processesWith, temporaryFolder, until } from "./made.ts";
+import { processesWith, temporaryFolder, until } from "../made.ts";
 
 const root = join(import.meta.dirname, "../..");
 const cli = join(root, "kernel/run/cli.ts");

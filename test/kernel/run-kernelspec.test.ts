@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { findKernelspec, kernelspecFolders } from "../../kernel/run/kernelspec.ts";
-import { temporaryFolder } from "./made.ts";
+import { temporaryFolder } from "../made.ts";
 
 describe("runner: kernelspecs", () => {
   const folder = temporaryFolder();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, globSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatNotebook, isCode, parseNotebook, readNotebook, writeNotebook } from "../../kernel/run/notebook.ts";
-import { notebookOf, temporaryFolder } from "./made.ts";
+import { notebookOf, temporaryFolder } from "../made.ts";
 
 const root = join(import.meta.dirname, "../..");
 

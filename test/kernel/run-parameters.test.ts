@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isCode, type Notebook, tagsOf } from "../../kernel/run/notebook.ts";
 import { declaresParameter, ParameterError, setParameters } from "../../kernel/run/parameters.ts";
-import { notebookOf } from "./made.ts";
+import { notebookOf } from "../made.ts";
 
 const declared = `// what can be changed
 const steps = 200, lr = 1e-3;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { KernelDied, startKernel } from "../../kernel/run/client.ts";
 import type { CodeCell, Notebook } from "../../kernel/run/notebook.ts";
 import { type NotebookResult, type RunOptions, runNotebook, runNotebooks } from "../../kernel/run/runner.ts";
-import { isAlive, type Made, temporaryFolder, until } from "./made.ts";
+import { isAlive, type Made, temporaryFolder, until } from "../made.ts";
 
 const verdicts = ({ cells }: NotebookResult) => cells.map(({ verdict }) => verdict);
 const streams = (notebook: Notebook | undefined, cell: number) =>

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { claimsIn, claimsTable, withTable } from "../../kernel/run/claims.ts";
 import { writeNotebook } from "../../kernel/run/notebook.ts";
 import { runNotebook } from "../../kernel/run/runner.ts";
-import { type Made, notebookOf } from "../kernel/made.ts";
+import { type Made, notebookOf } from "../made.ts";
 
 const root = join(import.meta.dirname, "../..");
 const kit = join(root, "notebooks/kit/index.ts");

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Cell, type Notebook, writeNotebook } from "../../kernel/run/notebook.ts";
+import { type Cell, type Notebook, writeNotebook } from "../kernel/run/notebook.ts";
 
 /** A code cell; a text cell begins with "# ". */
 export type Made = string | { source: string; tags?: string[]; id?: string };

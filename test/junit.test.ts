@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { countCells, junit, type Report } from "../kernel/run/report.ts";
+import type { NotebookResult } from "../kernel/run/runner.ts";
+import { readJUnit } from "./junit.ts";
+
+const suite = (cases: string, tests: number) =>
+  `<?xml version="1.0"?><testsuites><testsuite name="s" tests="${tests}">${cases}</testsuite></testsuites>\n`;
+
+describe("JUnit", () => {
+  it("counts the cases themselves, each by what became of it", () => {
+    const cases = `
+      <testcase classname="a" name="one" time="0.1"/>
+      <testcase classname="a" name="two"></testcase>
+      <testcase classname="a" name="x &gt; &quot;y&quot; /&gt;"><failure message="m">1 &lt; 2 <![CDATA[& <b>]]> &#233;&#x21;</failure></testcase>
+      <testcase name='single > quotes'><error message="only a message"/></testcase>
+      <testcase name="three"><skipped message="no GPU"/></testcase>
+      <testcase name="four"><system-out>a &lt;failure&gt; that is printed</system-out></testcase>`;
+    assert.deepEqual(readJUnit(suite(cases, 6)), {
+      passed: 3,
+      failed: [
+        { name: 'a x > "y" />', text: "1 < 2 & <b> é!" },
+        { name: "single > quotes", text: "only a message" },
+      ],
+      skipped: [{ name: "three", why: "no GPU" }],
+    });
+  });
+
+  it("refuses a report that is cut off, or claims more tests than it holds", () => {
+    const whole = suite('<testcase name="a"/><testcase name="b"/>', 2);
+    assert.equal(readJUnit(whole).passed, 2);
+    assert.throws(() => readJUnit(whole.slice(0, -20)), /cut off/);
+    assert.throws(() => readJUnit(""), /cut off/);
+    assert.throws(() => readJUnit(suite('<testcase name="a"/>', 2)), /claims 2 tests, but holds 1/);
+  });
+
+  it("reads what the notebook runner writes, whatever stands in it", () => {
+    const nasty = '</failure>]]> & <testcase name="none"/> \u001b[31mred\u001b[0m \u0000\ud800 "';
+    const cell = { position: 1, seconds: 1 };
+    const results: NotebookResult[] = [
+      {
+        name: 'n"<&', path: "/r/n.ipynb", isPassed: false, seconds: 3, startSeconds: 1,
+        cells: [
+          { ...cell, id: "a", verdict: "ok" },
+          { ...cell, id: "b", verdict: "skipped", reason: nasty },
+          { ...cell, verdict: "error", reason: nasty, traceback: [nasty], line: 2, source: nasty },
+          { ...cell, verdict: "timeout", reason: "long" },
+          { ...cell, verdict: "dead" },
+          { ...cell, verdict: "not reached" },
+        ],
+      },
+      { name: "m", path: "/r/m.ipynb", isPassed: false, seconds: 0, startSeconds: 0, cells: [], problem: nasty },
+    ]; // biome-ignore format: short
+    const report: Report = { ...countCells(results), mode: "full", seconds: 3, notebooks: results };
+    const { passed, failed, skipped } = readJUnit(junit(report, "/r"));
+    assert.deepEqual([passed, failed.length, skipped.length], [report.passed, report.failed, report.skipped]);
+    assert.deepEqual([passed, failed.length, skipped.length], [1, 4, 2]);
+    assert.match(failed[0]!.text, /^<\/failure>\]\]> & <testcase name="none"\/> red ��/);
+    assert.equal(failed[0]!.name, 'n"<& cell 1');
+  });
+});
