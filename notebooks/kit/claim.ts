@@ -43,7 +43,7 @@ export class ClaimError extends Error {
 
 /**
  * States that `value op target`, shows it as a row and stores it in the output. With `ci` the whole interval must satisfy the bound.
- * NaN never passes. Throws ClaimError when false.
+ * NaN and infinity never pass: they are what a division by zero leaves. Throws ClaimError when false.
  */
 export function claim(id: string, value: number, op: Op, target: Target, options: ClaimOptions = {}): Claim {
   const made = judge(id, value, op, target, options);
@@ -72,18 +72,28 @@ export function observed(
 function judge(id: string, value: number, op: Op, target: Target, options: ClaimOptions): Claim {
   if (!/^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)*$/.test(id))
     throw new TypeError(`claim id "${id}": use small letters, digits, "-" and ".", such as "pruning.bytes-at-50"`);
+  if (!isBound(op, target))
+    throw new TypeError(
+      op === "within"
+        ? `claim ${id}: "within" takes a target of two numbers, [low, high], got ${readable(target)}`
+        : `claim ${id}: "${op}" takes a target of one number, got ${readable(target)}`,
+    );
+  if (options.ci !== undefined && options.ci[0] > options.ci[1])
+    throw new TypeError(`claim ${id}: the interval [${options.ci}] has its ends the wrong way round`);
   const points = options.ci === undefined ? [value] : [value, ...options.ci];
-  const pass = points.every((point) => holds(point, op, target));
+  const pass = points.every((point) => Number.isFinite(point) && holds(point, op, target));
   const mode = options.mode ?? (process.env.WHETSTONE_QUICK ? "quick" : "full");
   return { id, value, op, target, ...options, mode, pass };
 }
 
+/** Whether there is something to compare with: a bound that is no number, or infinite, could not fail or could not hold. */
+function isBound(op: Op, target: Target): boolean {
+  if (typeof target === "number") return op !== "within" && Number.isFinite(target);
+  return op === "within" && target.length === 2 && target.every(Number.isFinite) && target[0] <= target[1];
+}
+
 function holds(value: number, op: Op, target: Target): boolean {
-  if (op === "within") {
-    if (typeof target === "number") throw new TypeError('"within" takes a target of two numbers: [low, high]');
-    return value >= target[0] && value <= target[1];
-  }
-  if (typeof target !== "number") throw new TypeError(`"${op}" takes a target of one number, got [${target}]`);
+  if (typeof target !== "number") return value >= target[0] && value <= target[1];
   if (op === "<") return value < target;
   if (op === "<=") return value <= target;
   if (op === ">") return value > target;

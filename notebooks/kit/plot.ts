@@ -41,9 +41,8 @@ export function line(curves: Record<string, Curve>, options: Labels & Axes): Fig
     type: "scatter",
     mode: x.length > 40 ? "lines" : "lines+markers",
     name,
-    x: finite(x, `${name}.x`),
-    y: finite(y, `${name}.y`),
-    ...(ci === undefined ? {} : { error_y: errorBars(y, ci) }),
+    ...points(name, x, y, options),
+    ...(ci === undefined ? {} : { error_y: errorBars(name, y, ci) }),
     line: { color: color(i), dash: dashes[i % dashes.length], width: 2 },
     marker: { symbol: symbols[i % symbols.length], size: 7 },
   }));
@@ -56,8 +55,7 @@ export function scatter(groups: Record<string, Curve & { text?: string[] }>, opt
     type: "scatter",
     mode: text === undefined ? "markers" : "markers+text",
     name,
-    x: finite(x, `${name}.x`),
-    y: finite(y, `${name}.y`),
+    ...points(name, x, y, options),
     ...(text === undefined ? {} : { text, textposition: "top center" }),
     marker: { color: color(i), symbol: symbols[i % symbols.length], size: 9 },
   }));
@@ -132,6 +130,7 @@ export function liveLine(options: Labels & Axes): LiveLine {
   let last = 0;
   return {
     push(x, y, name = "loss") {
+      points(name, [x], [y], options);
       curves[name] ??= { x: [], y: [] };
       curves[name].x.push(x);
       curves[name].y.push(y);
@@ -160,7 +159,21 @@ function finite(values: Numbers, where: string): number[] {
   });
 }
 
-function errorBars(y: Numbers, ci: readonly (readonly [number, number])[]) {
+/** The two axes of a curve: as long as each other, and above zero where an axis is logarithmic, which would leave the rest out in silence. */
+function points(name: string, x: Numbers, y: Numbers, { logX, logY }: Axes): { x: number[]; y: number[] } {
+  if (x.length !== y.length) throw new TypeError(`plot: ${name} has ${x.length} values of x and ${y.length} of y`);
+  const made = { x: finite(x, `${name}.x`), y: finite(y, `${name}.y`) };
+  for (const axis of ["x", "y"] as const) {
+    const at = (axis === "x" ? logX : logY) ? made[axis].findIndex((value) => value <= 0) : -1;
+    if (at >= 0)
+      throw new TypeError(`plot: ${name}.${axis}[${at}] is ${made[axis][at]}, which a logarithmic axis cannot show`);
+  }
+  return made;
+}
+
+function errorBars(name: string, y: Numbers, ci: readonly (readonly [number, number])[]) {
+  if (ci.length !== y.length)
+    throw new TypeError(`plot: ${name} has ${y.length} values of y and ${ci.length} intervals`);
   return {
     type: "data",
     symmetric: false,

@@ -4,7 +4,7 @@ import { escapeHTML, readable, show } from "./show.ts";
 export interface Prediction {
   question: string;
   guess: number;
-  /** Shows guess and result side by side and returns how far off the guess was: result / guess. */
+  /** Shows guess and result side by side and returns how far off the guess was: result / guess (for a guess of 0 that is infinite). */
   reveal(measured: number): number;
 }
 
@@ -17,8 +17,14 @@ export function predict(question: string, guess: number, { unit = "" } = {}): Pr
     question,
     guess,
     reveal(measured) {
-      const ratio = measured / guess;
-      const verdict = ratio === 1 ? "exactly right" : `the result is ${readable(ratio)} times the guess`;
+      if (!Number.isFinite(measured)) throw new TypeError(`predict("${question}"): what was measured is ${measured}`);
+      const ratio = measured === guess ? 1 : measured / guess;
+      const verdict =
+        ratio === 1
+          ? "exactly right"
+          : guess === 0
+            ? `the result is ${withUnit(measured)} away`
+            : `the result is ${readable(ratio)} times the guess`;
       const rows = [
         ["your guess", withUnit(guess)],
         ["measured", withUnit(measured)],

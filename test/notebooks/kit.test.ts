@@ -73,10 +73,11 @@ describe("kit: claim", () => {
     ["==", 2, 2, 2.0000001],
     ["within", [1, 2], 1, 2.1],
   ] as const)
-    it(`${op}: holds for ${good}, not for ${bad}, never for NaN`, () => {
+    it(`${op}: holds for ${good}, not for ${bad}, never for NaN or infinity`, () => {
       assert.ok(claim("x", good, op, target).pass);
       assert.throws(() => claim("x", bad, op, target), ClaimError);
-      assert.throws(() => claim("x", Number.NaN, op, target), ClaimError);
+      for (const none of [Number.NaN, Infinity, -Infinity])
+        assert.throws(() => claim("x", none, op, target), ClaimError);
     });
 
   it("asks the bound of the whole interval", () => {
@@ -88,7 +89,11 @@ describe("kit: claim", () => {
   it("refuses a wrong id and a target that does not fit", () => {
     assert.throws(() => claim("No Good", 1, ">", 0), /claim id/);
     assert.throws(() => claim("x", 1, "within", 3), /two numbers/);
+    assert.throws(() => claim("x", 1, "within", [2, 1]), /two numbers, \[low, high\], got 2,1/);
     assert.throws(() => claim("x", 1, "<", [1, 2]), /one number/);
+    assert.throws(() => claim("x", 1, "<", Infinity), /one number, got Infinity/);
+    assert.throws(() => claim("x", 1, ">", Number.NaN), /one number, got NaN/);
+    assert.throws(() => claim("x", 1, ">", 0, { ci: [2, 1] }), /wrong way round/);
     assert.throws(() => claim("x", 1, "=" as never, 1), /no comparison/);
   });
 
@@ -135,7 +140,7 @@ describe("kit: check and predict", () => {
     assert.throws(() => check(2).toBeGreaterThan(2));
     assert.throws(() => check(1.1).toBeCloseTo(1, 0.05));
     assert.throws(() => check(2.1).toBeWithin(1, 2));
-    for (const wrong of [Number.NaN, "1", undefined]) {
+    for (const wrong of [Number.NaN, Infinity, "1", undefined]) {
       assert.throws(() => check(wrong).toBeLessThan(2));
       assert.throws(() => check(wrong).toBeGreaterThan(0));
       assert.throws(() => check(wrong).toBeCloseTo(1, 10));
@@ -150,7 +155,12 @@ describe("kit: check and predict", () => {
       shown[1]!["text/plain"],
       /Guess: 100 steps\. Measured: 250 steps \(the result is 2\.5 times the guess\)/,
     );
+    assert.equal(predict("None?", 0).reveal(0), 1);
+    assert.match(shown.at(-1)!["text/plain"], /exactly right/);
+    assert.equal(predict("None?", 0).reveal(3), Infinity);
+    assert.match(shown.at(-1)!["text/plain"], /the result is 3 away/);
     assert.throws(() => predict("?", Number.NaN), /must be a number/);
+    assert.throws(() => predict("?", 1).reveal(Number.NaN), /what was measured is NaN/);
   });
 });
 
@@ -179,6 +189,10 @@ describe("kit: plot and table", () => {
     assert.throws(() => line({ a: { x: [1], y: [1] } }, { ...labels, caption: "" }), /"caption" is missing/);
     assert.throws(() => line({ a: { x: [1], y: [1] } }, { ...labels, y: undefined as never }), /"y" is missing/);
     assert.throws(() => line({ a: { x: [1], y: [Number.NaN] } }, labels), /a\.y\[0\] is NaN/);
+    assert.throws(() => line({ a: { x: [1, 2], y: [1] } }, labels), /a has 2 values of x and 1 of y/);
+    assert.throws(() => line({ a: { x: [1], y: [1], ci: [] } }, labels), /a has 1 values of y and 0 intervals/);
+    assert.throws(() => line({ a: { x: [0], y: [1] } }, { ...labels, logX: true }), /a\.x\[0\] is 0, which a log/);
+    assert.throws(() => liveLine(labels).push(3, Number.NaN), /loss\.y\[0\] is NaN/);
   });
 
   it("draws the front of those that none beats", () => {
