@@ -109,7 +109,7 @@ describe("npm run notebooks: reports", () => {
     folder.make("first", [cell]);
     folder.make("second", ["1"]);
     mkdirSync(at("other"), { recursive: true });
-    for (const [args, message] of [
+    const refusals: [string[], RegExp][] = [
       [["first", "--set", "step=1"], /first\.ipynb: the notebook has no parameter "step"; it declares: steps/],
       [["first", "--set", "steps=many"], /"steps" is number; "many" is not/],
       [["first", "second", "--set", "steps=1"], /second\.ipynb: the notebook takes no parameters/],
@@ -120,12 +120,15 @@ describe("npm run notebooks: reports", () => {
       [["first", "--fast"], /--fast/],
       [["frist"], /there is no notebook frist; looked for frist, frist\.ipynb, .*notebooks/],
       [["other"], /there is no notebook in other/],
-    ] as const) {
-      const { code, err, out } = await start(folder.path, [...args, "--reports", "none"]).ended;
-      assert.equal(code, 2, `${args}: ${out}${err}`);
-      assert.match(err, message);
-      assert.doesNotMatch(err, /\n +at /);
-    }
+    ];
+    await Promise.all(
+      refusals.map(async ([args, message]) => {
+        const { code, err, out } = await start(folder.path, [...args, "--reports", "none"]).ended;
+        assert.equal(code, 2, `${args}: ${out}${err}`);
+        assert.match(err, message);
+        assert.doesNotMatch(err, /\n +at /);
+      }),
+    );
     assert.deepEqual([existsSync(at("ran")), existsSync(at("none"))], [false, false]);
   });
 });
