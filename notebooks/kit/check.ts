@@ -19,7 +19,7 @@ export class CheckError extends Error {
 
 /**
  * Starts a check: `check(loss, "lower the learning rate").toBeLessThan(3)`. `look` is what to look at when it fails.
- * Comparisons of size fail for NaN, for infinity and for anything that is not a number.
+ * Comparisons of size fail for NaN and for anything that is not a number; infinity is a size (decibels of an error that is zero).
  */
 export function check<T>(value: T, look?: string): Check<T> {
   const judge = (pass: boolean, words: string) => {
@@ -27,7 +27,7 @@ export function check<T>(value: T, look?: string): Check<T> {
     if (!pass) throw new CheckError(`expected ${line}${look === undefined ? "" : `. Look at: ${look}`}`);
     console.log(`✔ ${line}`);
   };
-  const size = typeof value === "number" && Number.isFinite(value) ? value : Number.NaN;
+  const size = typeof value === "number" ? value : Number.NaN;
   return {
     toBe: (expected) => judge(isDeepStrictEqual(value, expected), `to be ${shown(expected)}`),
     toBeLessThan: (bound) => judge(size < bound, `to be less than ${readable(bound)}`),
