@@ -1,7 +1,7 @@
 // `display`, `clearOutput` and `progress` of cells.
 import { randomUUID } from "node:crypto";
 import { currentRun } from "./context.ts";
-import { type Formatted, format, type MimeBundle } from "./format.ts";
+import { type Formatted, format, type MimeBundle, rawBundle } from "./format.ts";
 import { send } from "./output.ts";
 import type { View } from "./protocol.ts";
 
@@ -57,7 +57,7 @@ export function display(value: unknown, options: DisplayOptions = {}): DisplayHa
 function show(value: unknown, id: string, { metadata, raw }: DisplayOptions, update: boolean) {
   const run = currentRun();
   const out = (view: Formatted) => send({ type: "display", run, view: viewOf(view, metadata), id, update });
-  const view = raw ? { data: value as MimeBundle } : format(value);
+  const view = raw ? rawBundle(value) : format(value);
   if (!(view instanceof Promise)) return out(view);
   const set = unfinished.get(run) ?? new Set();
   unfinished.set(run, set);

@@ -96,20 +96,50 @@ function imageBytes(bytes: Uint8Array): Formatted | undefined {
 function withText(value: unknown): (view: Formatted | undefined) => Formatted {
   return (view) => {
     if (view === undefined) return { data: { "text/plain": textOf(value) } };
-    if (
-      view.data === null ||
-      typeof view.data !== "object" ||
-      !Object.keys(view.data).every((key) => key.includes("/"))
-    ) {
-      return broken(value)(
-        new TypeError(`expected an object with MIME types as keys, got ${shortened(inspect(view.data), 200)}`),
-      );
+    try {
+      const data = checkBundle(view.data);
+      return { ...view, data: "text/plain" in data ? data : { ...data, "text/plain": textOf(value) } };
+    } catch (error) {
+      return broken(value)(error);
     }
-    return typeof view.data["text/plain"] === "string"
-      ? view
-      : { ...view, data: { ...view.data, "text/plain": textOf(value) } };
   };
 }
+
+/** A bundle that is shown as it is. Throws a TypeError that names the part that no front end could show. */
+export function rawBundle(value: unknown): Formatted {
+  const data = checkBundle(value);
+  return { data: "text/plain" in data ? data : { ...data, "text/plain": `[${Object.keys(data).join(", ")}]` } };
+}
+
+const mimePattern = /^[\w.+-]+\/[\w.+-]+$/;
+
+/** The bundle without parts that are `undefined`, lines of text joined. Throws for what cannot be sent. */
+function checkBundle(value: unknown): MimeBundle {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw new TypeError(`expected a MIME bundle such as { "text/html": "<b>42</b>" }, got ${briefly(value)}`);
+  }
+  const parts = Object.entries(value).filter(([, part]) => part !== undefined);
+  return Object.fromEntries(parts.map(([mime, part]) => [mime, checkPart(mime, part)]));
+}
+
+function checkPart(mime: string, part: unknown): unknown {
+  if (!mimePattern.test(mime)) {
+    throw new TypeError(`"${mime}" is no MIME type: the keys of a bundle are those, such as "text/html"`);
+  }
+  if (/[/+]json$/.test(mime)) {
+    try {
+      if (JSON.stringify(part) !== undefined) return part;
+    } catch (error) {
+      throw new TypeError(`"${mime}" cannot be written as JSON: ${messageOf(error)}`);
+    }
+    throw new TypeError(`"${mime}" cannot be written as JSON: it is ${briefly(part)}`);
+  }
+  if (typeof part === "string") return part;
+  if (Array.isArray(part) && part.every((line) => typeof line === "string")) return part.join("");
+  throw new TypeError(`"${mime}" has to be a text (pictures as base64), it is ${briefly(part)}`);
+}
+
+const briefly = (value: unknown) => shortened(textOf(value), 200);
 
 function broken(value: unknown): (error: unknown) => Formatted {
   return (error) => ({ data: { "text/plain": `${textOf(value)}\n[its own view failed: ${messageOf(error)}]` } });

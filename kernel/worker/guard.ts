@@ -111,7 +111,7 @@ export async function callWith<T>(
   call: (value: unknown) => T | Promise<T>,
   object: inspector.Runtime.RemoteObject,
 ): Promise<T | typeof interrupted> {
-  const value = await liveValue(object);
+  const [value] = await liveValue(object);
   let result: { value: T } | { error: unknown } | undefined;
   hidden.call = async () => {
     try {
@@ -127,8 +127,8 @@ export async function callWith<T>(
   return result.value;
 }
 
-/** The value that a remote object stands for. */
-async function liveValue(object: inspector.Runtime.RemoteObject): Promise<unknown> {
+/** The value that a remote object stands for, in a list: a promise of it alone would wait for what it promises, or call its `then`. */
+async function liveValue(object: inspector.Runtime.RemoteObject): Promise<[unknown]> {
   const { type, objectId, unserializableValue: text } = object;
   if (objectId !== undefined) {
     let value: unknown;
@@ -138,10 +138,10 @@ async function liveValue(object: inspector.Runtime.RemoteObject): Promise<unknow
     const functionDeclaration = "function (value) { __whetstone.take(value) }";
     const parameters = { objectId, functionDeclaration, arguments: [{ objectId }] };
     await new Promise((...settle) => post("Runtime.callFunctionOn", parameters, ...settle));
-    return value;
+    return [value];
   }
-  if (text !== undefined) return text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text);
-  return type === "undefined" ? undefined : object.value;
+  if (text !== undefined) return [text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text)];
+  return [type === "undefined" ? undefined : object.value];
 }
 
 /** Lets go of the objects that the inspector held for the last run. */

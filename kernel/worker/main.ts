@@ -71,7 +71,12 @@ async function serve(request: RunRequest) {
   endTimers(done === interrupted);
   if (done === interrupted) forgetStopped();
   releaseObjects();
-  send({ type: "done", run, ...(done === interrupted ? { error: interruptError } : done) });
+  try {
+    send({ type: "done", run, ...(done === interrupted ? { error: interruptError } : done) });
+  } catch (error) {
+    // Something in it cannot be written as JSON, or is too large for one text.
+    send({ type: "done", run, error: describeError(error) });
+  }
 }
 
 async function runCell(request: RunRequest): Promise<Outcome> {

@@ -57,10 +57,11 @@ function writeText(fd: number, text: string | Buffer) {
 /** Tells the front something, in order with all text written before. */
 export function send(message: WorkerMessage) {
   const number = seq + 1;
-  writeFrame(stdoutFd, number, 0, "");
-  writeFrame(stderrFd, number, 0, "");
+  // Before anything is written: it may throw.
   const body = Buffer.from(`\0\0\0\0${JSON.stringify({ ...message, seq: number })}`);
   body.writeUInt32LE(body.length - 4);
+  writeFrame(stdoutFd, number, 0, "");
+  writeFrame(stderrFd, number, 0, "");
   write(messageFd, body);
   seq++;
 }
