@@ -57,8 +57,6 @@ export function uncheckedCode(code: string): string | undefined {
 /** Prepares a parsed cell for the checker. */
 export function bindCell(file: BoundFile, around: BoundFile, project: Project) {
   project.adopt(file);
-  // As `createProgram` would fill them; editors' services read them.
-  Object.assign(file, { imports: [], moduleAugmentations: [], ambientModuleNames: [] });
   internals.bindSourceFile(file, project.options.compiler);
   file.parent = around;
 }

@@ -55,12 +55,14 @@ export function createCells(folder: string): Cells {
     const specifiers = specifiersOf(file);
     const { changed } = project.update({ specifiers, augmentations: augmentationsOf(file) });
     if (changed.size > 0) markStale(changed);
+    if (project.configError !== undefined) return refused([inFile(project.configError)]);
     const own = importedNames(file);
     const renewed = [...stale].filter((each) => !own.some((one) => one.name === each));
-    const diagnostics = errorsOfFiles([...specifiers, ...renewed.map((each) => imported.get(each)!.specifier)]);
     bindCell(file, scope.around, project);
-    const found = [...file.bindDiagnostics, ...project.checker.getDiagnostics(file)];
-    diagnostics.push(...diagnosticsOf(found, file, shift));
+    const diagnostics = orDefect(() => [
+      ...errorsOfFiles([...specifiers, ...renewed.map((each) => imported.get(each)!.specifier)]),
+      ...diagnosticsOf([...file.bindDiagnostics, ...project.checker.getDiagnostics(file)], file, shift),
+    ]);
     if (diagnostics.some(({ category }) => category === "error")) return refused(diagnostics);
     const names = scope.publish(file, project.checker);
     const first = renewed.map((each) => imported.get(each)!.again);
@@ -97,10 +99,11 @@ export function createCells(folder: string): Cells {
 
   function errorsOfFiles(specifiers: string[]): Diagnostic[] {
     const found = new Set([...new Set(specifiers)].flatMap((specifier) => project.localErrors(specifier)));
-    return [...found].map((each) => ({
-      ...restate(each, "error"),
-      file: each.file && nearPath(each.file.fileName, project.cwd),
-    }));
+    return [...found].map(inFile);
+  }
+
+  function inFile(found: ts.Diagnostic): Diagnostic {
+    return { ...restate(found, "error"), file: found.file && nearPath(found.file.fileName, project.cwd) };
   }
 
   function diagnosticsOf(found: readonly ts.Diagnostic[], file: ts.SourceFile, shift: CellFile["shift"]): Diagnostic[] {
@@ -138,6 +141,17 @@ export function createCells(folder: string): Cells {
 function isInFunction(name: ts.Node, checker: ts.TypeChecker): boolean {
   const isWithin = (node: ts.Node | undefined) => ts.findAncestor(node, ts.isFunctionLike) !== undefined;
   return isWithin(name) && !isWithin(checker.getSymbolAtLocation(name)?.valueDeclaration);
+}
+
+/** TypeScript itself may fail. The cell then runs unchecked, which is better than not at all, and says so. */
+function orDefect(find: () => Diagnostic[]): Diagnostic[] {
+  try {
+    return find();
+  } catch (error) {
+    const { message } = error as Error;
+    const place = { line: 1, column: 1, endLine: 1, endColumn: 1, excerpt: "" };
+    return [{ code: 0, category: "warning", message: `not checked, TypeScript itself failed: ${message}`, ...place }];
+  }
 }
 
 const refused = (diagnostics: Diagnostic[]): Checked => ({ js: "", diagnostics, names: [] });

@@ -15,6 +15,8 @@ export interface BoundFile extends ts.SourceFile {
   packageJsonScope?: unknown;
   /** String literals of imports, filled by `createProgram`. */
   imports?: readonly ts.StringLiteralLike[];
+  moduleAugmentations?: readonly ts.Node[];
+  ambientModuleNames?: readonly string[];
   parent: ts.Node;
 }
 

@@ -32,25 +32,31 @@ const exploring: ts.CompilerOptions = {
   types: [],
 };
 
-/** Reads the options that hold in a folder. Throws with path and line when its tsconfig.json cannot be understood. */
+/** The options where there is no tsconfig.json, or none that can be understood. */
+export const usual: CellOptions = { compiler: { ...exploring, ...fixed }, lenient: true };
+
+/** What is wrong with a tsconfig.json. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+  readonly diagnostic: ts.Diagnostic;
+  constructor(diagnostic: ts.Diagnostic) {
+    super(ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n"));
+    this.diagnostic = diagnostic;
+  }
+}
+
+/** Reads the options that hold in a folder. Throws a ConfigError when its tsconfig.json cannot be understood. */
 export function optionsOf(folder: string): CellOptions {
   const path = join(folder, "tsconfig.json");
-  if (!existsSync(path)) return { compiler: { ...exploring, ...fixed }, lenient: true };
+  if (!existsSync(path)) return usual;
   const { config, error } = ts.readConfigFile(path, (file) => readFileSync(file, "utf8"));
-  if (error !== undefined) throw new Error(describe(error));
+  if (error !== undefined) throw new ConfigError(error);
   const host: ts.ParseConfigHost = { ...ts.sys, readDirectory: () => [], useCaseSensitiveFileNames: true };
   const parsed = ts.parseJsonConfigFileContent(config, host, folder, undefined, path);
   // 18002, 18003: no input files. The cells are the input.
   const wrong = parsed.errors.find(({ code }) => code !== 18002 && code !== 18003);
-  if (wrong !== undefined) throw new Error(`${path}: ${describe(wrong)}`);
+  if (wrong !== undefined) throw new ConfigError(wrong);
   return { compiler: { lib: exploring.lib, types: [], ...parsed.options, ...fixed }, lenient: false };
-}
-
-function describe({ file, start, messageText }: ts.Diagnostic): string {
-  const text = ts.flattenDiagnosticMessageText(messageText, "\n");
-  if (file === undefined || start === undefined) return text;
-  const { line, character } = file.getLineAndCharacterOfPosition(start);
-  return `${file.fileName}:${line + 1}:${character + 1} - ${text}`;
 }
 
 /** Codes between 7000 and 7099 that are not about an implicit `any`: unreachable code, unused labels, fall-through, missing returns. */

@@ -4,11 +4,13 @@ import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import ts from "typescript";
 import type { BoundFile, LivingChecker, ResolvedModule } from "./internals.ts";
-import { type CellOptions, isLenient, optionsOf } from "./options.ts";
+import { type CellOptions, ConfigError, isLenient, optionsOf, usual } from "./options.ts";
 
 export interface Project {
   readonly cwd: string;
   readonly options: CellOptions;
+  /** What is wrong with the folder's tsconfig.json; the options are then those from before. */
+  readonly configError: ts.Diagnostic | undefined;
   readonly program: ts.Program;
   readonly checker: LivingChecker;
   readonly host: ts.CompilerHost;
@@ -54,8 +56,9 @@ const freshMs = 100;
 
 export function createProject(folder: string): Project {
   let cwd = folder;
-  let options = optionsOf(cwd);
-  let optionsText = textOf(join(cwd, "tsconfig.json"));
+  let options = usual;
+  let configError: ts.Diagnostic | undefined;
+  let optionsText: string | undefined;
   let nodeTypes = findNodeTypes(cwd);
   let program: ts.Program;
   let checker: LivingChecker;
@@ -68,7 +71,19 @@ export function createProject(folder: string): Project {
   /** Local files without errors, with the files that this verdict rests on. */
   const clean = new Map<string, ts.SourceFile[]>();
   const anchorPath = () => join(cwd, "__cells__.ts");
+  readOptions();
   build();
+
+  function readOptions() {
+    optionsText = textOf(join(cwd, "tsconfig.json"));
+    configError = undefined;
+    try {
+      options = optionsOf(cwd);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      configError = error.diagnostic;
+    }
+  }
 
   function build() {
     const root = anchorPath();
@@ -182,6 +197,9 @@ export function createProject(folder: string): Project {
     get options() {
       return options;
     },
+    get configError() {
+      return configError;
+    },
     get program() {
       return program;
     },
@@ -201,23 +219,23 @@ export function createProject(folder: string): Project {
       cwd = next;
       nodeTypes = types;
       if (isSame) return;
-      options = optionsOf(cwd);
-      optionsText = textOf(join(cwd, "tsconfig.json"));
+      readOptions();
       build();
     },
     adopt(file) {
       const path = anchorPath();
       file.path = file.resolvedPath = path as ts.Path;
       file.packageJsonScope = anchor.packageJsonScope;
+      // What is asked of the imports by path and index is answered from the anchor's.
+      file.imports = anchor.imports;
+      file.moduleAugmentations = file.ambientModuleNames = [];
     },
     update(wanted) {
       const changed = changedFiles();
       for (const path of changed) local.delete(path);
       let isOld = changed.size > 0;
-      const text = textOf(join(cwd, "tsconfig.json"));
-      if (text !== optionsText) {
-        options = optionsOf(cwd);
-        optionsText = text;
+      if (textOf(join(cwd, "tsconfig.json")) !== optionsText) {
+        readOptions();
         isOld = true;
       }
       for (const specifier of wanted.specifiers) {

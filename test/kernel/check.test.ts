@@ -221,6 +221,17 @@ const written: [cells: string[], wanted: string[][]][] = [
   ],
   [
     [
+      "import * as shapes from './lib/shapes'",
+      "import { sep } from 'node:path'\nconst made = new shapes.Square(sep.length)",
+      "made.nothing",
+      "shapes.nothing",
+      "const no: typeof shapes = made",
+      "let yes: shapes.Pair<shapes.Axis> = [1, 0]; yes.push('a')",
+    ],
+    [[], [], ["TS2339 1:6"], ["TS2339 1:8"], ["TS2739 1:7"], ["TS2345 1:54"]],
+  ],
+  [
+    [
       "import { Square, type Shape, origin } from './lib/shapes'",
       "const s: Shape = new Square(2)",
       "s.side",
