@@ -1,9 +1,11 @@
-// tfjs-node-gpu's own backend and kernels on our binding: all of its 150 kernels run unchanged, except those replaced below.
+// tfjs-node-gpu's own backend and kernels on our binding: its 155 kernels run unchanged, except those replaced below.
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { createTensorsTypeOpAttr, NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import { type Binding, createBinding, type Metadata, type OpAttr } from "./binding.ts";
+import { contract, parseEinsum } from "./einsum.ts";
 import { userFrame } from "./frame.ts";
+import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
 
 // Node 23 removed what tfjs-node-gpu 4.22 still calls (tensorflow/tfjs#8425).
@@ -81,6 +83,7 @@ export async function registerTensorFlow(lib: LibTensorFlow): Promise<Binding> {
   );
   await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
   replaceKernels();
+  registerMissingKernels();
   refuseAssignWhileTracing(binding);
   return binding;
 }
@@ -109,10 +112,42 @@ function replaceKernels() {
       },
     });
   }
+  const einsum = tf.getKernel("Einsum", "tensorflow").kernelFunc;
   const replace = (kernelName: string, kernelFunc: tf.KernelFunc) => {
     tf.unregisterKernel(kernelName, "tensorflow");
     tf.registerKernel({ kernelName, backendName: "tensorflow", kernelFunc });
   };
+  // tfjs-node asks TensorFlow for the mean of the dtype before the cast to float32, and for NaN among integers.
+  const castFirst = (name: string, dtype: (x: tf.Tensor) => tf.DataType) => {
+    const { kernelFunc } = tf.getKernel(name, "tensorflow");
+    replace(name, (args) => {
+      const x = args.inputs.x as tf.Tensor;
+      if (x.dtype === "float32") return kernelFunc(args);
+      return tf.tidy(() => {
+        const out = kernelFunc({ ...args, inputs: { x: tf.cast(x, "float32") } }) as tf.Tensor;
+        return tf.cast(out, dtype(x));
+      });
+    });
+  };
+  castFirst("Mean", () => "float32");
+  castFirst("Step", (x) => x.dtype);
+  // tfjs-node drops half_pixel_centers from the gradients.
+  const resizeGradient = (name: string, like: (images: tf.Tensor) => tf.Tensor) =>
+    replace(name, ({ inputs, backend, attrs }) => {
+      const { images, dy } = inputs as { images: tf.Tensor; dy: tf.Tensor };
+      const { alignCorners, halfPixelCenters } = attrs as unknown as tf.ResizeBilinearGradAttrs;
+      const native = backend as TensorFlowBackend;
+      const bool = (name: string, value: boolean) => ({ name, type: native.native.TF_ATTR_BOOL, value });
+      const opAttrs = [
+        createTensorsTypeOpAttr("T", dy.dtype),
+        bool("align_corners", alignCorners),
+        bool("half_pixel_centers", halfPixelCenters),
+      ];
+      return tf.tidy(() => native.executeSingleOutput(name, opAttrs, [dy, like(images)]));
+    });
+  resizeGradient("ResizeBilinearGrad", (images) => images);
+  resizeGradient("ResizeNearestNeighborGrad", (images) => tf.tensor1d(images.shape.slice(1, 3), "int32"));
+  replace("Einsum", einsumOfMany(einsum));
   // tfjs-node reads the indices back to check their bounds: that breaks tracing and stalls a GPU. TensorFlow checks them.
   replace("GatherV2", ({ inputs, backend, attrs }) => {
     const { x, indices } = inputs as { x: tf.Tensor; indices: tf.Tensor };
@@ -133,6 +168,25 @@ function replaceKernels() {
     at.dispose();
     return out;
   });
+}
+
+// TensorFlow's op takes at most two operands and wants an arrow; the rest is contracted pair by pair.
+function einsumOfMany(kernelFunc: tf.KernelFunc): tf.KernelFunc {
+  return (args) => {
+    const operands = args.inputs as unknown as tf.Tensor[];
+    const equation = String((args.attrs as { equation?: string }).equation);
+    if (operands.length <= 2 && equation.includes("->")) return kernelFunc(args);
+    const { terms, result } = parseEinsum(
+      equation,
+      operands.map((operand) => operand.shape.length),
+    );
+    return tf.tidy(() =>
+      contract(
+        operands.map((tensor, i) => ({ tensor, labels: terms[i] })),
+        result,
+      ),
+    );
+  };
 }
 
 function checkMatMul({ a, b }: Record<string, tf.TensorInfo>, { transposeA, transposeB }: Record<string, unknown>) {

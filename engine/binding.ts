@@ -21,7 +21,7 @@ const dtypes: Record<number, { name: string; bytes: number; array?: any }> = {
   [TF_BOOL]: { name: "bool", bytes: 1, array: Uint8Array },
 };
 
-const ATTR = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: 9 } as const;
+export const ATTR = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, resource: 9 } as const;
 
 /** What tfjs' kernels pass for an op attribute. */
 export interface OpAttr {
@@ -150,6 +150,10 @@ export function createBinding(lib: LibTensorFlow) {
   function setAttr(op: bigint, { name, type, value }: OpAttr): unknown {
     switch (type) {
       case ATTR.string:
+        if (Array.isArray(value)) {
+          const { texts, lengths } = stringList(value);
+          return lib.TFE_OpSetAttrStringList(op, name, texts, lengths, value.length);
+        }
         return lib.TFE_OpSetAttrString(op, name, value, Buffer.byteLength(value));
       case ATTR.int:
         if (Array.isArray(value)) return lib.TFE_OpSetAttrIntList(op, name, dims(value), value.length);
@@ -193,7 +197,8 @@ export function createBinding(lib: LibTensorFlow) {
     return { handle, shape, dtype: lib.TFE_TensorHandleDataType(handle) };
   }
 
-  function executeOp(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
+  /** Runs or traces an op; its outputs keep TensorFlow's dtypes, int64 and uint8 among them. */
+  function executeRaw(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
     const inputs = inputIds.map(get);
     let results: Entry[];
     if (tracer) {
@@ -211,11 +216,14 @@ export function createBinding(lib: LibTensorFlow) {
       );
       results = Array.from({ length: outputs }, (_, i) => entryOf(handles[i]));
     }
-    return results.map((entry) => {
-      const made = add(entry);
-      // tfjs has neither int64 nor uint8: ops that give them (Where, DecodePng...) are cast at the border.
-      if (entry.dtype !== TF_INT64 && entry.dtype !== TF_UINT8) return made;
-      const cast = executeOp("Cast", castAttrs(entry.dtype, TF_INT32), [made.id], 1)[0];
+    return results.map(add);
+  }
+
+  // tfjs has neither int64 nor uint8: ops that give them (Where, DecodePng...) are cast at the border.
+  function executeOp(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
+    return executeRaw(name, attrs, inputIds, outputs).map((made) => {
+      if (made.dtype !== TF_INT64 && made.dtype !== TF_UINT8) return made;
+      const [cast] = executeRaw("Cast", castAttrs(made.dtype, TF_INT32), [made.id], 1);
       binding.deleteTensor(made.id);
       return cast;
     });
@@ -267,6 +275,7 @@ export function createBinding(lib: LibTensorFlow) {
       return values;
     },
     executeOp: executeOp as any,
+    executeRaw,
     isUsingGpuDevice: () => lib.variant === "cuda" && !device.includes("CPU"),
     getNumOfTensors: () => entries.size,
     getNumOfSavedModels: () => 0,
@@ -292,11 +301,17 @@ export function createBinding(lib: LibTensorFlow) {
   return binding;
 }
 
-const castAttrs = (from: number, to: number): OpAttr[] => [
+export const castAttrs = (from: number, to: number): OpAttr[] => [
   { name: "SrcT", type: ATTR.type, value: from },
   { name: "DstT", type: ATTR.type, value: to },
   { name: "Truncate", type: ATTR.bool, value: false },
 ];
+
+/** A list of strings as C takes it: pointers and lengths. */
+export const stringList = (values: string[]) => ({
+  texts: values,
+  lengths: BigUint64Array.from(values, (text) => BigInt(Buffer.byteLength(text))),
+});
 
 function unsupported(): never {
   throw new Error("SavedModel is not supported by the engine; load weights from safetensors instead");

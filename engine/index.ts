@@ -2,8 +2,10 @@
 import * as tf from "@tensorflow/tfjs";
 import { type DeviceType, useDevice } from "./devices.ts";
 import { registerDisplay } from "./display.ts";
+import { registerGradients } from "./gradients.ts";
 
 registerDisplay();
+registerGradients();
 await useDevice((process.env.WHETSTONE_DEVICE as DeviceType | undefined) || "auto");
 
 export type { Device, DeviceType } from "./devices.ts";

@@ -45,6 +45,8 @@ const signatures = {
   TFE_OpSetAttrType: "void TFE_OpSetAttrType(void *op, const char *name, int value)",
   TFE_OpSetAttrShape: "void TFE_OpSetAttrShape(void *op, const char *name, void *dims, int rank, void *status)",
   TFE_OpSetAttrIntList: "void TFE_OpSetAttrIntList(void *op, const char *name, void *values, int count)",
+  TFE_OpSetAttrStringList:
+    "void TFE_OpSetAttrStringList(void *op, const char *name, const char **values, void *lengths, int count)",
   TFE_Execute: "void TFE_Execute(void *op, void *handles, void *count, void *status)",
   TFE_ContextAddFunction: "void TFE_ContextAddFunction(void *context, void *fn, void *status)",
   TFE_ContextRemoveFunction: "void TFE_ContextRemoveFunction(void *context, const char *name, void *status)",
@@ -61,6 +63,8 @@ const signatures = {
   TF_SetAttrType: "void TF_SetAttrType(void *description, const char *name, int value)",
   TF_SetAttrShape: "void TF_SetAttrShape(void *description, const char *name, void *dims, int rank)",
   TF_SetAttrIntList: "void TF_SetAttrIntList(void *description, const char *name, void *values, int count)",
+  TF_SetAttrStringList:
+    "void TF_SetAttrStringList(void *description, const char *name, const char **values, void *lengths, int count)",
   TF_SetAttrTensor: "void TF_SetAttrTensor(void *description, const char *name, void *tensor, void *status)",
   TF_GraphGetTensorNumDims: "int TF_GraphGetTensorNumDims(void *graph, TF_Output output, void *status)",
   TF_GraphGetTensorShape:
@@ -117,6 +121,9 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   // so that several kernels can share a card.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "3";
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= "true";
+  // oneDNN is on by default where the CPU has VNNI, so results would depend on the machine; TensorFlow 2.21's conv2d is wrong
+  // with it (filter [1, 3], strides [1, 2], valid), and it saves no time in the GPT's step or in square matrix products.
+  process.env.TF_ENABLE_ONEDNN_OPTS ??= "0";
   const versionFile = join(dir, "version.json");
   const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");

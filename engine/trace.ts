@@ -10,12 +10,22 @@ import {
   type NodeOutput,
   type OpAttr,
   sizeOf,
+  stringList,
   type Tracer,
 } from "./binding.ts";
 import { userFrame } from "./frame.ts";
 
-// Ops whose inputs are a list, with how many single inputs follow the list.
-const listInputs: Record<string, number> = { ConcatV2: 1, Pack: 0, AddN: 0, Einsum: 0 };
+// Ops that take a list of inputs, with how many single inputs stand before and after the list.
+const listInputs: Record<string, [before: number, after: number]> = {
+  ConcatV2: [0, 1],
+  Pack: [0, 0],
+  AddN: [0, 0],
+  Einsum: [0, 0],
+  RaggedGather: [0, 2],
+  RaggedTensorToTensor: [3, 0],
+};
+// The attributes that hold the length of such a list: the graph counts for itself.
+const listLengths = new Set(["N", "PARAMS_RAGGED_RANK", "num_row_partition_tensors"]);
 
 // Tensors from outside up to this size become constants of the program: XLA needs shapes and axes as constants.
 const CONSTANT_SIZE = 64;
@@ -78,11 +88,17 @@ export class Trace implements Tracer {
     const { lib } = this.#binding;
     const nodes = inputs.map((entry) => this.#nodeOf(entry));
     const d = this.#begin(name);
-    const singles = listInputs[name];
-    const listed = singles === undefined ? 0 : nodes.length - singles;
-    if (singles !== undefined) lib.TF_AddInputList(d, packOutputs(nodes.slice(0, listed)), listed);
-    for (const node of nodes.slice(listed)) lib.TF_AddInput(d, node);
-    for (const attr of attrs) if (singles === undefined || attr.name !== "N") this.#setAttr(d, attr);
+    const list = listInputs[name];
+    if (list) {
+      const [before, after] = list;
+      const end = nodes.length - after;
+      for (const node of nodes.slice(0, before)) lib.TF_AddInput(d, node);
+      lib.TF_AddInputList(d, packOutputs(nodes.slice(before, end)), end - before);
+      for (const node of nodes.slice(end)) lib.TF_AddInput(d, node);
+    } else {
+      for (const node of nodes) lib.TF_AddInput(d, node);
+    }
+    for (const attr of attrs) if (!list || !listLengths.has(attr.name)) this.#setAttr(d, attr);
     const what = `${name}(${inputs.map(describe).join(", ")})`;
     const { oper } = this.#finish(d, what);
     return Array.from({ length: outputs }, (_, index) => {
@@ -206,6 +222,10 @@ export class Trace implements Tracer {
     const { lib } = this.#binding;
     switch (type) {
       case this.#binding.TF_ATTR_STRING:
+        if (Array.isArray(value)) {
+          const { texts, lengths } = stringList(value);
+          return lib.TF_SetAttrStringList(d, name, texts, lengths, value.length);
+        }
         return lib.TF_SetAttrString(d, name, value, Buffer.byteLength(value));
       case this.#binding.TF_ATTR_INT:
         if (Array.isArray(value)) return lib.TF_SetAttrIntList(d, name, dims(value), value.length);

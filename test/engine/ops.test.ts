@@ -284,12 +284,58 @@ const differentiable: [string, number[][], (...x: tf.Tensor[]) => tf.Tensor][] =
   ["cumsum", [[2, 3]], (x) => tf.cumsum(x, 1)],
 ];
 
+// What TensorFlow has and the WASM backend has not.
+const onTensorFlow: typeof differentiable = [
+  ["einsum of three", [[2, 3], [3, 4], [4]], (a, b, c) => tf.einsum("ij,jk,k->i", a, b, c)],
+  ["einsum with a label of its own", [[2, 3], [3]], (a, b) => tf.einsum("ij,k->i", a, b)],
+  ["einsum along a diagonal", [[3, 3]], (a) => tf.einsum("ii->i", a)],
+  [
+    "einsum with an ellipsis that broadcasts",
+    [
+      [2, 1, 3, 2],
+      [4, 2, 3],
+    ],
+    (a, b) => tf.einsum("...ij,...jk->...ik", a, b),
+  ],
+  [
+    "einsum without an arrow",
+    [
+      [2, 3],
+      [3, 2],
+    ],
+    (a, b) => tf.einsum("ij,jk", a, b),
+  ],
+  [
+    "fused matMul",
+    [[2, 3], [3, 2], [2]],
+    (a, b, bias) => tf.fused.matMul({ a: a as tf.Tensor2D, b: b as tf.Tensor2D, bias, activation: "relu" }),
+  ],
+  [
+    "fused conv2d",
+    [[1, 4, 4, 2], [3, 3, 2, 2], [2]],
+    (x, filter, bias) =>
+      tf.fused.conv2d({ x: x as tf.Tensor4D, filter: filter as tf.Tensor4D, strides: 1, pad: "same", bias }),
+  ],
+  [
+    "fused depthwiseConv2d",
+    [
+      [1, 4, 4, 2],
+      [3, 3, 2, 1],
+    ],
+    (x, filter) =>
+      tf.fused.depthwiseConv2d({ x: x as tf.Tensor4D, filter: filter as tf.Tensor4D, strides: 1, pad: "same" }),
+  ],
+  ["bandPart", [[3, 4]], (x) => tf.linalg.bandPart(x, 1, 0)],
+  ["cumprod over zeros", [[2, 4]], (x) => tf.cumprod(tf.mul(x, tf.tensor([1, 0, 1, 0])), 1)],
+  ["cumsum along the first axis", [[3, 2]], (x) => tf.cumsum(x, 0)],
+];
+
 for (const device of ["auto", "wasm"] as const) {
   describe(`gradients equal finite differences, ${device}`, function () {
     this.timeout(20_000);
     before(() => useDevice(device));
     after(() => useDevice("auto"));
-    for (const [name, shapesOf, f] of differentiable) {
+    for (const [name, shapesOf, f] of device === "wasm" ? differentiable : [...differentiable, ...onTensorFlow]) {
       it(name, () => {
         // A weighted sum, so that gradients that cancel in a plain sum are seen.
         const weigh = (y: tf.Tensor) => tf.sum(tf.mul(y, values(y.shape, 0.5, 2, 3)));
