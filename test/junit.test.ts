@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { countCells, junit, type Report } from "../kernel/run/report.ts";
+import { countCells, failuresOf, junit, markdown, type Report } from "../kernel/run/report.ts";
 import type { NotebookResult } from "../kernel/run/runner.ts";
 import { readJUnit } from "./junit.ts";
 
@@ -31,6 +31,22 @@ describe("JUnit", () => {
     assert.throws(() => readJUnit(whole.slice(0, -20)), /cut off/);
     assert.throws(() => readJUnit(""), /cut off/);
     assert.throws(() => readJUnit(suite('<testcase name="a"/>', 2)), /claims 2 tests, but holds 1/);
+  });
+
+  it("gets errors of any length from the notebook runner, in their beginning and end", () => {
+    const reason = ["first", ...Array.from({ length: 30_000 }, (_, i) => `line ${i}`), "x".repeat(1e6), "last"].join(
+      "\n",
+    );
+    const cells: NotebookResult["cells"] = [{ position: 1, seconds: 1, verdict: "error", reason, traceback: [reason] }];
+    const result = { name: "n", path: "/r/n.ipynb", isPassed: false, seconds: 1, startSeconds: 1, cells };
+    const report: Report = { ...countCells([result]), mode: "full", seconds: 3, notebooks: [result] };
+    const [failure] = readJUnit(junit(report, "/r")).failed;
+    assert.match(failure!.text, /^first\nline 0\n.*\n\[\.\.\. \d+ lines that notebooks\.json has \.\.\.\]\n.*\nlast$/s);
+    assert.match(failure!.text, /\nx{500} \[\.\.\. 1000000 characters\]\nlast$/);
+    for (const text of [failure!.text, ...failuresOf(result, "/r").flat(), markdown(report, "/r")]) {
+      assert.ok(text.length < 10_000, `${text.length}`);
+    }
+    assert.ok(JSON.stringify(report).includes("line 29999"));
   });
 
   it("reads what the notebook runner writes, whatever stands in it", () => {

@@ -33,7 +33,11 @@ export function junit({ notebooks, seconds }: Report, root: string): string {
       return element("testcase", attributes, caseBody(cell));
     });
     if (notebook.problem !== undefined) {
-      const problem = element("error", { message: firstLine(notebook.problem), type: "start" }, xml(notebook.problem));
+      const problem = element(
+        "error",
+        { message: cut(firstLine(notebook.problem)), type: "start" },
+        xml(notebook.problem),
+      );
       cases.unshift(element("testcase", { name: "start", classname: notebook.name, file, time: "0.000" }, problem));
     }
     const attributes = { name: notebook.name, file, time: fixed(notebook.seconds), ...junitCounts([notebook]) };
@@ -55,8 +59,8 @@ function caseBody(cell: CellResult): string {
   if (cell.verdict === "skipped" || cell.verdict === "not reached") {
     return element("skipped", { message: cell.reason ?? cell.verdict }, "");
   }
-  const text = [cell.reason ?? "", place(cell), ...(cell.traceback ?? [])].filter(Boolean).join("\n");
-  return element("failure", { message: firstLine(cell.reason ?? cell.verdict), type: cell.verdict }, xml(text));
+  const text = shortened([cell.reason ?? "", place(cell), ...(cell.traceback ?? [])].filter(Boolean)).join("\n");
+  return element("failure", { message: cut(firstLine(cell.reason ?? cell.verdict)), type: cell.verdict }, xml(text));
 }
 
 function element(name: string, attributes: Record<string, string>, body: string): string {
@@ -106,7 +110,7 @@ function section([title, ...lines]: string[]): string {
   return `## ${title}\n\n${fence}text\n${text}\n${fence}\n`;
 }
 
-/** For each failure of a notebook its title and the lines that explain it, without escape codes. */
+/** For each failure of a notebook its title and the lines that explain it, without escape codes, the longest ones cut. */
 export function failuresOf({ path, cells, problem }: NotebookResult, root: string): string[][] {
   const file = relative(root, path);
   const failures = cells
@@ -118,15 +122,32 @@ export function failuresOf({ path, cells, problem }: NotebookResult, root: strin
       const isSaid = traceback.some((line) => line.includes(firstLine(reason)));
       return [
         `${file}, ${labelOf(cell)}: ${cell.verdict} after ${cell.seconds.toFixed(1)} s`,
-        ...[isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean),
+        ...shortened([isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean)),
       ];
     });
   return problem === undefined ? failures : [[`${file} did not run to its end`, plain(problem)], ...failures];
+}
+
+const [linesAtFirst, linesAtLast, longestLine] = [40, 20, 500];
+
+/** Some libraries put a whole graph of 30 000 lines into an error. All of it is in the JSON report and in the notebook. */
+function shortened(texts: readonly string[]): string[] {
+  const lines = texts
+    .flatMap((text) => text.split("\n"))
+    .map((line) =>
+      line.length <= longestLine ? line : `${line.slice(0, longestLine)} [... ${line.length} characters]`,
+    );
+  const left = lines.length - linesAtFirst - linesAtLast;
+  if (left <= 1) return lines;
+  const note = `[... ${left} lines that notebooks.json has ...]`;
+  return [...lines.slice(0, linesAtFirst), note, ...lines.slice(-linesAtLast)];
 }
 
 function place({ line, source }: CellResult): string {
   return line === undefined ? "" : `line ${line}: ${source?.trim() ?? ""}`;
 }
 
+const cut = (line: string) =>
+  line.length <= longestLine ? line : `${line.slice(0, longestLine)} [... ${line.length} characters]`;
 const firstLine = (text: string) => text.split("\n")[0];
 const fixed = (seconds: number) => seconds.toFixed(3);
