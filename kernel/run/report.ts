@@ -132,11 +132,7 @@ const [linesAtFirst, linesAtLast, longestLine] = [40, 20, 500];
 
 /** Some libraries put a whole graph of 30 000 lines into an error. All of it is in the JSON report and in the notebook. */
 function shortened(texts: readonly string[]): string[] {
-  const lines = texts
-    .flatMap((text) => text.split("\n"))
-    .map((line) =>
-      line.length <= longestLine ? line : `${line.slice(0, longestLine)} [... ${line.length} characters]`,
-    );
+  const lines = texts.flatMap((text) => text.split("\n")).map(cut);
   const left = lines.length - linesAtFirst - linesAtLast;
   if (left <= 1) return lines;
   const note = `[... ${left} lines that notebooks.json has ...]`;

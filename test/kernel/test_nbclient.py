@@ -20,7 +20,7 @@ def run(notebook, folder, kernels_folder, **options):
     manager = AsyncKernelManager(
         kernel_name="whetstone", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(kernels_folder)])
     )
-    client = NotebookClient(notebook, km=manager, resources={"metadata": {"path": str(folder)}}, timeout=120, **options)
+    client = NotebookClient(notebook, km=manager, resources={"metadata": {"path": str(folder)}}, timeout=300, **options)
     client.execute()
     return notebook
 
