@@ -22,6 +22,13 @@ export interface BoundFile extends ts.SourceFile {
 
 export interface LivingChecker extends ts.TypeChecker {
   getDiagnostics(file: ts.SourceFile): ts.Diagnostic[];
+  /** Without a location: among the globals. */
+  resolveName(
+    name: string,
+    location: ts.Node | undefined,
+    meaning: ts.SymbolFlags,
+    excludeGlobals: boolean,
+  ): ts.Symbol | undefined;
 }
 
 export interface ResolvedModule {

@@ -27,6 +27,12 @@ export function createScope(): Scope {
       if (added.size === 0) return [];
       for (const symbol of added.values()) letLaterCellsAssign(symbol);
       const names = around.locals!;
+      // Names that meant nothing before change nothing for the cells that are there: their module may get them too. Copies for each cell would
+      // take memory that grows with the square of the number of cells.
+      if ([...added.keys()].every((name) => !isKnown(name, around, checker))) {
+        for (const [name, symbol] of added) names.set(name, symbol);
+        return [...added.keys()];
+      }
       // A name may be a value, a type and a namespace. What is declared later hides only the same meanings of what was declared before: after
       // `interface Point {}` and `const Point = ...` both hold. So the earlier one stays in an outer module.
       const keepsMeanings = [...added].every(([name, after]) => {
@@ -39,6 +45,12 @@ export function createScope(): Scope {
       return [...added.keys()];
     },
   };
+}
+
+/** Whether a name stands for something in a module, in those around it, or everywhere. */
+function isKnown(name: string, level: BoundFile | undefined, checker: LivingChecker): boolean {
+  if (level === undefined) return checker.resolveName(name, undefined, Value | Type | Namespace, false) !== undefined;
+  return level.locals!.has(name) || isKnown(name, level.parent as BoundFile | undefined, checker);
 }
 
 /** The symbols that a bound file declares at its top level. Internal names, such as that of `declare global`, are left out. */
