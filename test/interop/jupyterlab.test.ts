@@ -75,8 +75,9 @@ describe("JupyterLab after npm start", function () {
 /** Resolves when the page talks with an idle kernel: JupyterLab's own sign says "idle" before there is one. */
 async function connected({ address }: Lab) {
   for (let tries = 0; tries < 120; tries++) {
-    const [session] = await (await fetch(address("/api/sessions"))).json();
-    if (session?.kernel.connections > 0 && session.kernel.execution_state === "idle") return;
+    const sessions = (await (await fetch(address("/api/sessions"))).json()) as { kernel: Record<string, unknown> }[];
+    const kernel = sessions[0]?.kernel;
+    if (kernel !== undefined && Number(kernel.connections) > 0 && kernel.execution_state === "idle") return;
     await sleep(500);
   }
   throw new Error("JupyterLab has no kernel after 60 s");
