@@ -1,7 +1,7 @@
 // `display`, `clearOutput` and `progress` of cells.
 import { randomUUID } from "node:crypto";
 import { currentRun } from "./context.ts";
-import { type Formatted, format, type MimeBundle, rawBundle } from "./format.ts";
+import { displaySymbol, type Formatted, format, type MimeBundle, rawBundle } from "./format.ts";
 import { send } from "./output.ts";
 import type { View } from "./protocol.ts";
 
@@ -34,7 +34,7 @@ export function display(value: unknown, options: DisplayOptions = {}): DisplayHa
   let shownAt = performance.now();
   let timer: NodeJS.Timeout | undefined;
   show(value, id, options, false);
-  return {
+  const handle: DisplayHandle = {
     id,
     update(next) {
       const now = () => {
@@ -52,6 +52,7 @@ export function display(value: unknown, options: DisplayOptions = {}): DisplayHa
       timer.unref();
     },
   };
+  return Object.defineProperty(handle, displaySymbol, { value: null }); // as the value of a cell it is no second output
 }
 
 function show(value: unknown, id: string, { metadata, raw }: DisplayOptions, update: boolean) {

@@ -13,7 +13,10 @@ export interface Formatted {
   metadata?: Record<string, unknown>;
 }
 
-/** A value with this method shows itself: it returns a MIME bundle, or a promise of one. */
+/**
+ * A value with this method shows itself: it returns a MIME bundle, or a promise of one. A value that has `null` there stands for an output that is
+ * shown already, such as a handle of `display`: as the value of a cell it is not shown again.
+ */
 export const displaySymbol: unique symbol = Symbol.for("Jupyter.display") as never;
 
 /** No text view is longer than this: a front end that gets 50 MB of text stops answering. */
@@ -30,6 +33,19 @@ export function format(value: unknown): Formatted | Promise<Formatted> {
     return isPromise(view) ? view.then(withText(value), broken(value)) : withText(value)(view);
   } catch (error) {
     return broken(value)(error);
+  }
+}
+
+/** The view of a cell's value: `undefined` for one that stands for an output already shown. */
+export function formatResult(value: unknown): Formatted | undefined | Promise<Formatted> {
+  return isShown(value) ? undefined : format(value);
+}
+
+function isShown(value: unknown): boolean {
+  try {
+    return typeof value === "object" && (value as { [displaySymbol]?: unknown } | null)?.[displaySymbol] === null;
+  } catch {
+    return false; // a getter that throws, a revoked proxy: format() tells of it
   }
 }
 

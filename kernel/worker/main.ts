@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { currentRun } from "./context.ts";
 import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
 import { describeError, interruptError, rememberCell } from "./errors.ts";
-import { format } from "./format.ts";
+import { formatResult } from "./format.ts";
 import { callWith, evaluate, guarded, interrupted, releaseObjects, startInterrupts } from "./guard.ts";
 import { confirm, prompt } from "./input.ts";
 import { catchLateErrors } from "./late-errors.ts";
@@ -100,8 +100,9 @@ async function runScript({ run }: RunRequest, js: string, show: boolean): Promis
     return error === interrupted ? interrupted : { error };
   }
   if (!show || result.type === "undefined") return {};
-  const view = await callWith(run, format, result);
-  return view === interrupted ? interrupted : { view: viewOf(view) };
+  const view = await callWith(run, formatResult, result);
+  if (view === interrupted) return interrupted;
+  return view === undefined ? {} : { view: viewOf(view) };
 }
 
 async function evaluateExpressions(request: RunRequest): Promise<Record<string, ExpressionResult>> {

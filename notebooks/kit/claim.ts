@@ -121,4 +121,5 @@ function present(made: Claim, mark: string, verdict: string): void {
       `<code>${escapeHTML(made.id)}</code>${escapeHTML(title)} <b>${escapeHTML(words)}</b>${note}</div>`,
     "text/plain": `${mark} ${made.id}${title} ${words}`,
   });
+  Object.defineProperty(made, Symbol.for("Jupyter.display"), { value: null }); // as the value of a cell it is not shown again
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { inflateSync } from "node:zlib";
-import { displaySymbol, type Formatted, format, textOf } from "../../kernel/worker/format.ts";
+import { displaySymbol, type Formatted, format, formatResult, textOf } from "../../kernel/worker/format.ts";
 
 const dfd = createRequire(import.meta.url)("danfojs-node");
 const lossCurve = {
@@ -20,6 +20,14 @@ const now = (value: unknown): Formatted => {
 const text = (value: unknown) => now(value).data["text/plain"] as string;
 
 describe("format: values that show themselves", () => {
+  it("shows a value that stands for an output already shown no second time, as the value of a cell", () => {
+    const shown = { pass: true, [displaySymbol]: null };
+    assert.equal(formatResult(shown), undefined);
+    assert.match(text(shown), /pass: true/); // display(shown) asks for it
+    for (const value of [null, undefined, 0, "text", { [displaySymbol]: undefined }, Proxy.revocable({}, {}).proxy])
+      assert.ok(formatResult(value) !== undefined);
+  });
+
   it("uses the value's own method before any other view, and adds the text", () => {
     const value = { toHTML: () => "no", [displaySymbol]: () => ({ "text/markdown": "**yes**" }) };
     const { data } = now(value);

@@ -42,6 +42,12 @@ def test_update_by_handle_and_by_id_from_another_cell(kernel):
     assert later.all("update_display_data")[0]["data"]["text/plain"] == "{ a: 2 }" and later.all("display_data") == []
 
 
+def test_a_handle_as_the_value_of_a_cell_is_no_second_output(kernel):
+    cell = kernel.run('display("once")')
+    assert len(cell.all("display_data")) == 1 and cell.all("execute_result") == []
+    assert kernel.run('[display("twice")].length').result == "1"
+
+
 def test_each_display_has_its_own_id(kernel):
     cell = kernel.run("display(1); display(2); display(3); 0")
     ids = [c["transient"]["display_id"] for c in cell.all("display_data")]
