@@ -3,8 +3,8 @@ import { countCells, failuresOf, junit, markdown, type Report } from "../kernel/
 import type { NotebookResult } from "../kernel/run/runner.ts";
 import { readJUnit } from "./junit.ts";
 
-const suite = (cases: string, tests: number) =>
-  `<?xml version="1.0"?><testsuites><testsuite name="s" tests="${tests}">${cases}</testsuite></testsuites>\n`;
+const suite = (cases: string, { failures = 0, errors = 0 } = {}) =>
+  `<?xml version="1.0"?><testsuites><testsuite name="s" failures="${failures}" errors="${errors}">${cases}</testsuite></testsuites>\n`;
 
 describe("JUnit", () => {
   it("counts the cases themselves, each by what became of it", () => {
@@ -15,7 +15,7 @@ describe("JUnit", () => {
       <testcase name='single > quotes'><error message="only a message"/></testcase>
       <testcase name="three"><skipped message="no GPU"/></testcase>
       <testcase name="four"><system-out>a &lt;failure&gt; that is printed</system-out></testcase>`;
-    assert.deepEqual(readJUnit(suite(cases, 6)), {
+    assert.deepEqual(readJUnit(suite(cases, { failures: 1, errors: 1 })), {
       passed: 3,
       failed: [
         { name: 'a x > "y" />', text: "1 < 2 & <b> é!" },
@@ -25,12 +25,13 @@ describe("JUnit", () => {
     });
   });
 
-  it("refuses a report that is cut off, or claims more tests than it holds", () => {
-    const whole = suite('<testcase name="a"/><testcase name="b"/>', 2);
+  it("refuses a report that is cut off, or claims more failures than it holds", () => {
+    const whole = suite('<testcase name="a"/><testcase name="b"/>');
     assert.equal(readJUnit(whole).passed, 2);
     assert.throws(() => readJUnit(whole.slice(0, -20)), /cut off/);
     assert.throws(() => readJUnit(""), /cut off/);
-    assert.throws(() => readJUnit(suite('<testcase name="a"/>', 2)), /claims 2 tests, but holds 1/);
+    const lacking = suite('<testcase name="a"><failure message="m"/></testcase>', { failures: 1, errors: 1 });
+    assert.throws(() => readJUnit(lacking), /claims 2 failures, but holds 1/);
   });
 
   it("gets errors of any length from the notebook runner, in their beginning and end", () => {

@@ -48,7 +48,7 @@ describe("format: values that show themselves", () => {
       },
       () => Promise.reject(new RangeError("bad view")),
       () => "bad view",
-      () => ({ plain: "bad view" }),
+      () => ({ "bad view": "plain" }),
     ]) {
       const { data } = await format({ size: 3, [displaySymbol]: own });
       assert.match(data["text/plain"] as string, /size: 3/);
