@@ -4,13 +4,14 @@ import type { ErrorContent } from "../worker/protocol.ts";
 import { explainMissing } from "../worker/resolve.ts";
 import type { Diagnostic } from "./compiler.ts";
 import type { RequestContext } from "./context.ts";
-import type { Done, Kernel } from "./kernel.ts";
+import type { Done, Kernel, Running } from "./kernel.ts";
 import { page } from "./language.ts";
 
 /** How often an interrupt is repeated until the cell has ended: native code, for one, hears nothing. */
 const repeatMs = 100;
-/** So long after an interrupt a type check may still end by itself: its process then keeps what it knows of earlier cells. */
-const checkMs = 400;
+/** How long a stopped check may take on; longer where the compiler may only just be starting, on a busy machine. */
+const giveUpMs = 1_000;
+const giveUpStartMs = 10_000;
 
 interface Verdict {
   done: Pick<Done, "view" | "error" | "expressions">;
@@ -75,38 +76,55 @@ interface Cell {
 async function judge(kernel: Kernel, context: RequestContext, { run, cell, code, silent }: Cell): Promise<Verdict> {
   const nothing = { done: {}, warnings: [], payload: [] };
   if (code.trim() === "" && Object.keys(context.request.content.user_expressions ?? {}).length === 0) return nothing;
-  const payload = await page(kernel, code);
-  if (payload !== undefined) return { ...nothing, payload: [payload] };
 
   const { promise: finished, resolve: finish } = Promise.withResolvers<Done>();
+  const { promise: stopping, resolve: stop } = Promise.withResolvers<undefined>();
   const allowStdin = context.request.content.allow_stdin !== false;
-  const running = { run, context, silent, allowStdin, checking: true, interrupted: false, finish };
+  const running: Running = {
+    run,
+    context,
+    silent,
+    allowStdin,
+    begun: false,
+    interrupted: false,
+    finish,
+    stop: () => stop(undefined),
+  };
   kernel.running = running;
   try {
-    const { js, diagnostics } = await kernel.compiler.check(nameOf(cell), code);
-    running.checking = false;
-    const errors = diagnostics.filter(({ category }) => category === "error");
+    const payload = await page(kernel, code);
+    if (payload !== undefined) return { ...nothing, payload: [payload] };
+    const checked = await check(kernel, nameOf(cell), code, stopping);
+    if (checked === undefined) return { ...nothing, done: { error: stopped } };
+    const errors = checked.diagnostics.filter(({ category }) => category === "error");
     if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
-    const warnings = diagnostics.filter(({ category }) => category === "warning");
+    const warnings = checked.diagnostics.filter(({ category }) => category === "warning");
     if (running.interrupted) return { ...nothing, warnings, done: { error: stopped } };
     const expressions = context.request.content.user_expressions ?? {};
-    kernel.worker.run({ run, name: nameOf(cell), js, code, expressions, silent });
+    running.begun = true;
+    kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent });
     return { ...nothing, warnings, done: await finished };
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const { name, message } = error;
-    return { ...nothing, done: { error: running.interrupted ? stopped : errorOf(name, message) } };
+    // The compiler ended, or could not be started.
+    const { name, message } = error as Error;
+    return { ...nothing, done: { error: { ename: name, evalue: message, traceback: [`${name}: ${message}`] } } };
   } finally {
     kernel.running = undefined;
     kernel.asking = undefined;
   }
 }
 
-const errorOf = (ename: string, evalue: string): ErrorContent => ({
-  ename,
-  evalue,
-  traceback: [`${ename}: ${evalue}`],
-});
+/** Checks a cell; nothing when the user stops it meanwhile. A check that goes on for long after that is given up. */
+async function check(kernel: Kernel, name: string, code: string, stopping: Promise<undefined>) {
+  const { compiler } = kernel;
+  const checking = compiler.check(name, code);
+  const checked = await Promise.race([checking, stopping]);
+  if (checked === undefined) {
+    const timer = setTimeout(() => compiler.restart(), kernel.hasChecked ? giveUpMs : giveUpStartMs);
+    checking.catch(() => {}).finally(() => clearTimeout(timer));
+  } else kernel.hasChecked = true;
+  return checked;
+}
 
 const stopped: ErrorContent = {
   ename: "KeyboardInterrupt",
@@ -119,15 +137,10 @@ export function interrupt(kernel: Kernel) {
   const { running } = kernel;
   if (running === undefined || running.interrupted) return;
   running.interrupted = true;
-  const began = performance.now();
+  running.stop();
   const press = () => {
-    if (kernel.running !== running) return;
-    if (running.checking) {
-      // Some types take forever to check.
-      if (performance.now() - began > checkMs) return kernel.compiler.restart();
-      setTimeout(press, repeatMs);
-      return;
-    }
+    // Before its code has begun only the check has to be left, and a signal would hit what earlier cells have started.
+    if (kernel.running !== running || !running.begun) return;
     if (kernel.asking === running.run) {
       kernel.asking = undefined;
       kernel.worker.answer({ interrupted: true });
@@ -159,5 +172,6 @@ function nextStep({ code, message, file = "cell.ts" }: Diagnostic): string[] {
 
 function describe(diagnostic: Diagnostic, cell: number, word: string): string {
   const { file = nameOf(cell), line, column, code, message, excerpt } = diagnostic;
-  return `${file}:${line}:${column} - ${word} TS${code}: ${message}\n${excerpt.trimEnd()}\n`;
+  const head = `${file}:${line}:${column} - ${word}${code === 0 ? "" : ` TS${code}`}: ${message}`;
+  return excerpt === "" ? `${head}\n` : `${head}\n${excerpt.trimEnd()}\n`;
 }

@@ -16,16 +16,20 @@ export interface Running {
   context: RequestContext;
   silent: boolean;
   allowStdin: boolean;
-  /** Whether the cell is still being checked. */
-  checking: boolean;
+  /** Whether the cell's code has begun to run. Before that the cell is being checked. */
+  begun: boolean;
   /** Set by an interrupt, also before the cell's code has begun to run. */
   interrupted: boolean;
   finish(done: Done): void;
+  /** Ends the wait for the compiler. */
+  stop(): void;
 }
 
 export interface Kernel {
   transport: Transport;
   compiler: Compiler;
+  /** Whether the compiler has checked a cell. */
+  hasChecked: boolean;
   worker: UserProcess;
   history: ReturnType<typeof createHistory>;
   output: ReturnType<typeof createOutput>;
@@ -55,6 +59,7 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
   const kernel: Kernel = {
     transport,
     compiler: startCompiler({ cwd, dist }),
+    hasChecked: false,
     worker,
     history: createHistory(),
     output,
