@@ -61,6 +61,8 @@ def interrupt(manager, client, code):
     name = None
     while True:
         message = client.get_iopub_msg(timeout=60)
+        if message["parent_header"].get("msg_id") != sent:
+            continue
         if message["msg_type"] == "error":
             name = message["content"]["ename"]
         if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
