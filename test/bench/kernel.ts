@@ -85,10 +85,8 @@ function spec(folder: string, name: string, { argv, language }: { argv: string[]
 }
 
 function run(command: string, args: string[]): string {
-  const { status, stdout, error } = spawnSync(command, args, {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  if (status !== 0) throw new Error(`${command} ${args[0]}: ${error?.message ?? `exit code ${status}`}`);
+  // The peers warn at every start; what they say matters only when something fails.
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ${args[0]}: ${error?.message ?? `exit code ${status}`}\n${stderr}`);
   return stdout;
 }
