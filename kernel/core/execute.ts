@@ -92,8 +92,9 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
   };
   kernel.running = running;
   try {
-    const payload = await page(kernel, code);
+    const payload = await Promise.race([page(kernel, code), stopping]);
     if (payload !== undefined) return { ...nothing, payload: [payload] };
+    if (running.interrupted) return { ...nothing, done: { error: stopped } };
     const checked = await check(kernel, nameOf(cell), code, stopping);
     if (checked === undefined) return { ...nothing, done: { error: stopped } };
     const errors = checked.diagnostics.filter(({ category }) => category === "error");

@@ -96,7 +96,8 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     kernel.asking = undefined;
     kernel.compiler.reset();
     const { running } = kernel;
-    if (running !== undefined) running.finish({ type: "done", run: running.run, error });
+    // A cell that is still being checked will run in the fresh process.
+    if (running?.begun) running.finish({ type: "done", run: running.run, error });
     else publish(kernel.runs, "error", error);
   }
 }

@@ -40,8 +40,14 @@ const lastOutputMs = 200;
 /** So many deaths before the first cell could run, and no new process is tried. */
 const maxFailedStarts = 3;
 
-/** Warnings of Node that say nothing to the author of a cell: that stripping types is new, that a folder has no package.json. */
-const quiet = ["ExperimentalWarning", "MODULE_TYPELESS_PACKAGE_JSON"].map((name) => `--disable-warning=${name}`);
+const nodeOptions = [
+  // Warnings that say nothing to the author of a cell: that stripping types is new, that a folder has no package.json.
+  "--disable-warning=ExperimentalWarning",
+  "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
+  // An interrupt may strike within Node's own timers. Node then ends the process ("async hook stack has become corrupted"), 3 of 1000 times on
+  // a busy machine. Our contexts do not lie on that stack.
+  "--no-force-async-hooks-checks",
+];
 
 export function startUserProcess({ file, cwd, listener }: UserProcessOptions): UserProcess {
   let child: ChildProcess;
@@ -55,7 +61,7 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
   function start() {
     const mark = randomBytes(8);
     ready = false;
-    const own = spawn(process.execPath, [...process.execArgv, ...quiet, file], {
+    const own = spawn(process.execPath, [...process.execArgv, ...nodeOptions, file], {
       cwd,
       // Fds 0 to 6, see protocol.ts. Its own process group: an interrupt for the kernel's group must not kill it, and its children end with it.
       stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", "pipe"],

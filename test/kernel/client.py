@@ -200,12 +200,14 @@ class Kernel:
         """An interrupt_request on control, as a server sends it."""
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
 
-    def late(self, seconds):
-        """Every iopub message of the next seconds, whatever its parent."""
+    def late(self, seconds, kinds=None, count=None):
+        """The iopub messages of the next seconds, whatever their parent; with `count` no longer than until so many of these kinds have come."""
         messages, end = [], time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0 and (count is None or len(messages) < count):
             try:
-                messages.append(check(self.client.get_iopub_msg(timeout=left)))
+                message = check(self.client.get_iopub_msg(timeout=left))
             except Empty:
                 break
+            if kinds is None or message["msg_type"] in kinds:
+                messages.append(message)
         return messages
