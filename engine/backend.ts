@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { createTensorsTypeOpAttr, NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 import { type Binding, createBinding, type Metadata, type OpAttr } from "./binding.ts";
 import { contract, parseEinsum } from "./einsum.ts";
+import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
@@ -194,7 +195,6 @@ function checkMatMul({ a, b }: Record<string, tf.TensorInfo>, { transposeA, tran
   const other = b.shape[b.shape.length - (transposeB ? 1 : 2)];
   if (inner === other) return;
   const form = (t: tf.TensorInfo, transposed: unknown) => `[${t.shape}]${transposed ? " transposed" : ""}`;
-  throw new Error(
-    `matMul: the inner sizes ${inner} and ${other} of ${form(a, transposeA)} x ${form(b, transposeB)} differ${userFrame()}`,
-  );
+  const product = `${form(a, transposeA)} x ${form(b, transposeB)}`;
+  throw finish(new Error(`matMul: the inner sizes ${inner} and ${other} of ${product} differ${userFrame()}`));
 }

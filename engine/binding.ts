@@ -1,6 +1,7 @@
 // The TFJSBinding of tfjs-node-gpu in TypeScript over the C API: a table of tensor handles and `executeOp`. While a trace
 // is open, `executeOp` adds a node to its graph instead of running the op (see trace.ts).
 import type { LibTensorFlow } from "./libtensorflow.ts";
+import { mostInputs } from "./op-def.ts";
 
 export const TF_FLOAT = 1;
 export const TF_INT32 = 3;
@@ -98,12 +99,22 @@ export function createBinding(lib: LibTensorFlow) {
   function newNativeTensor(shape: number[], dtype: number, values: any): bigint {
     const type = dtypes[dtype];
     if (!type) throw new Error(`tensors of TensorFlow's dtype ${dtype} cannot be made from JavaScript values`);
+    // TensorFlow ends the process at a negative size, and at a product that overflows even where another size is 0.
+    const whole = shape.reduce((product, n) => product * (Number.isInteger(n) && n >= 0 ? Math.max(n, 1) : NaN), 1);
+    if (!(whole <= Number.MAX_SAFE_INTEGER) || shape.length > 254) throw new Error(`[${shape}] is not a shape`);
     const size = sizeOf(shape);
     const bytes = size * type.bytes;
+    // Without values, TensorFlow would be asked for memory that nothing can fill.
+    if (size > 0 && !(values?.length >= size || values?.byteLength >= bytes)) {
+      throw new Error(`${describe({ shape, dtype })} needs ${size} values, got ${values?.length ?? values}`);
+    }
     const tensor: bigint = lib.TF_AllocateTensor(dtype, dims(shape), shape.length, bytes);
-    if (!tensor) throw new Error(`cannot allocate ${bytes} bytes for ${describe({ shape, dtype })}`);
     if (size === 0) return tensor;
-    const data: bigint = lib.TF_TensorData(tensor);
+    const data: bigint = tensor && lib.TF_TensorData(tensor);
+    if (!data) {
+      if (tensor) lib.TF_DeleteTensor(tensor);
+      throw new Error(`no memory for ${describe({ shape, dtype })} (${(bytes / 1e9).toFixed(1)} GB)`);
+    }
     if (dtype === TF_STRING) {
       for (let i = 0; i < size; i++) {
         const at = data + BigInt(i * type.bytes);
@@ -179,11 +190,18 @@ export function createBinding(lib: LibTensorFlow) {
       if (device) lib.TFE_OpSetDevice(op, device, lib.status);
       for (const attr of attrs) setAttr(op, attr);
       if (xla) lib.TFE_OpSetAttrBool(op, "_XlaMustCompile", 1);
-      for (const handle of inputs) lib.TFE_OpAddInput(op, handle, lib.status);
-      if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
+      for (const handle of inputs) {
+        lib.TFE_OpAddInput(op, handle, lib.status);
+        if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
+      }
       const handles = new BigUint64Array(Math.max(outputs, 1));
-      lib.TFE_Execute(op, handles, Int32Array.of(outputs), lib.status);
+      const count = Int32Array.of(outputs);
+      lib.TFE_Execute(op, handles, count, lib.status);
       if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
+      if (count[0] !== outputs) {
+        for (const handle of handles.subarray(0, count[0])) lib.TFE_DeleteTensorHandle(handle);
+        throw new Error(`${where()} has ${count[0]} outputs, ${outputs} were asked for`);
+      }
       return handles;
     } finally {
       lib.TFE_DeleteOp(op);
@@ -197,9 +215,20 @@ export function createBinding(lib: LibTensorFlow) {
     return { handle, shape, dtype: lib.TFE_TensorHandleDataType(handle) };
   }
 
+  /** An op's inputs and attributes as the C API can take them: it ends the process on what it does not expect. */
+  function checkCall(name: string, attrs: OpAttr[], inputs: Entry[]) {
+    const most = mostInputs(lib, name);
+    if (inputs.length > most) throw new Error(`${name} takes ${most} inputs, got ${inputs.length}`);
+    for (const attr of attrs) {
+      if (!isValid(attr))
+        throw new Error(`${name}: ${String(attr.value)} is not a value for the attribute ${attr.name}`);
+    }
+  }
+
   /** Runs or traces an op; its outputs keep TensorFlow's dtypes, int64 and uint8 among them. */
   function executeRaw(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
     const inputs = inputIds.map(get);
+    checkCall(name, attrs, inputs);
     let results: Entry[];
     if (tracer) {
       results = tracer.executeOp(name, attrs, inputs, outputs);
@@ -306,6 +335,27 @@ export const castAttrs = (from: number, to: number): OpAttr[] => [
   { name: "DstT", type: ATTR.type, value: to },
   { name: "Truncate", type: ATTR.bool, value: false },
 ];
+
+// TensorFlow's numbers are 64 bit, its lists of numbers and shapes hold integers.
+const isInteger = (value: unknown) => Number.isSafeInteger(value);
+function isValid({ type, value }: OpAttr): boolean {
+  switch (type) {
+    case ATTR.string:
+      return Array.isArray(value) ? value.every((text) => typeof text === "string") : typeof value === "string";
+    case ATTR.int:
+      return Array.isArray(value) ? value.every(isInteger) : isInteger(value);
+    case ATTR.float:
+      return typeof value === "number";
+    case ATTR.bool:
+      return true;
+    case ATTR.type:
+      return value in dtypes || value === TF_RESOURCE;
+    case ATTR.shape:
+      return Array.isArray(value) && value.every((n) => isInteger(n) && n >= -1);
+    default:
+      return false;
+  }
+}
 
 /** A list of strings as C takes it: pointers and lengths. */
 export const stringList = (values: string[]) => ({

@@ -5,18 +5,37 @@ const here = [import.meta.dirname, pathToFileURL(import.meta.dirname).href].map(
 
 /** ` at file:line` of the nearest caller outside the engine and tfjs, or "" when there is none. */
 export function userFrame(): string {
+  return callSite().frame;
+}
+
+/**
+ * Where user code called into tfjs: the op that it called (`matMul`), and ` at file:line`.
+ * @param stack of an error; without it, of the call itself
+ */
+export function callSite(stack = longStack()): { op?: string; frame: string } {
+  let op: string | undefined;
+  for (const line of stack.split("\n").slice(1)) {
+    // tfjs names its public functions `matMul__op`; the outermost is what the user wrote.
+    op = /(\w+)__op\b/.exec(line)?.[1] ?? op;
+    if (!/^\s*at /.test(line) || line.includes("/node_modules/@tensorflow/") || line.includes("node:internal"))
+      continue;
+    if (/<anonymous>\)?$/.test(line) || here.some((dir) => line.includes(dir))) continue;
+    // Without the column: that of code which a kernel runs is not the user's.
+    return {
+      op,
+      frame: ` at ${line
+        .trim()
+        .replace(/^at /, "")
+        .replace(/:\d+(\)?)$/, "$1")}`,
+    };
+  }
+  return { op, frame: "" };
+}
+
+function longStack(): string {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 100;
   const stack = new Error().stack ?? "";
   Error.stackTraceLimit = limit;
-  for (const line of stack.split("\n").slice(1)) {
-    if (line.includes("/node_modules/@tensorflow/") || line.includes("node:internal")) continue;
-    if (/<anonymous>\)?$/.test(line) || here.some((dir) => line.includes(dir))) continue;
-    // Without the column: that of code which a kernel runs is not the user's.
-    return ` at ${line
-      .trim()
-      .replace(/^at /, "")
-      .replace(/:\d+(\)?)$/, "$1")}`;
-  }
-  return "";
+  return stack;
 }

@@ -2,10 +2,12 @@
 import * as tf from "@tensorflow/tfjs";
 import { type DeviceType, useDevice } from "./devices.ts";
 import { registerDisplay } from "./display.ts";
+import { explainOpErrors } from "./errors.ts";
 import { registerGradients } from "./gradients.ts";
 
 registerDisplay();
 registerGradients();
+explainOpErrors();
 await useDevice((process.env.WHETSTONE_DEVICE as DeviceType | undefined) || "auto");
 
 export type { Device, DeviceType } from "./devices.ts";

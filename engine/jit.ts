@@ -1,6 +1,7 @@
 // jit(f): the first call for a signature of shapes and dtypes traces f into a graph that XLA compiles; later calls run it.
 import * as tf from "@tensorflow/tfjs-core";
 import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
+import { explainCompiled, finish, locate } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { type Flat, flatten } from "./pytree.ts";
 import { type Compiled, Trace } from "./trace.ts";
@@ -60,7 +61,12 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     for (const capture of program.captures) {
       inputs.push("handle" in capture ? capture.handle : native.get(backend.idOf(capture.variable)).handle!);
     }
-    const handles = native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
+    let handles: BigUint64Array;
+    try {
+      handles = native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
+    } catch (error) {
+      throw explainCompiled(error, label);
+    }
     const leaves = program.outputs.map(({ shape, dtype }, i) =>
       backend.createOutputTensor(native.add({ handle: handles[i], shape: [...shape], dtype })),
     );
@@ -74,17 +80,26 @@ function trace(backend: TensorFlowBackend, f: (...args: any[]) => any, label: st
   const { native } = backend;
   const open = new Trace(backend);
   const random = Math.random;
+  const { stackTraceLimit } = Error;
   let program: Program | undefined;
   try {
     native.setTracer(open);
+    // The user's line may stand far up.
+    Error.stackTraceLimit = 50;
     Math.random = () => {
-      throw new Error(
+      const error = new Error(
         `jit: cannot draw from Math.random while tracing${userFrame()}: it would give the same number at every call. ` +
           "Pass a key and use random.normal, random.uniform or random.bernoulli.",
       );
+      throw finish(error);
     };
     tf.tidy(() => {
-      const result = f(...args.map((arg) => arg.rebuild(arg.leaves.map((leaf) => open.input(leaf)))));
+      let result: unknown;
+      try {
+        result = f(...args.map((arg) => arg.rebuild(arg.leaves.map((leaf) => open.input(leaf)))));
+      } catch (error) {
+        throw locate(error);
+      }
       if (result instanceof Promise)
         throw new Error(`jit: ${label} is asynchronous; a jitted function must be synchronous`);
       const flat = flatten(result, `result of ${label}`);
@@ -93,6 +108,7 @@ function trace(backend: TensorFlowBackend, f: (...args: any[]) => any, label: st
     });
   } finally {
     Math.random = random;
+    Error.stackTraceLimit = stackTraceLimit;
     native.setTracer(undefined);
     open.close();
   }

@@ -98,6 +98,9 @@ export function registerMissingKernels(): void {
   register("RotateWithOffset", (_backend, { image }: Inputs, attrs) => rotate(image as tf.Tensor4D, attrs));
 
   register("RaggedGather", (backend, { paramsNestedSplits, paramsDenseValues, indices }, { outputRaggedRank }) => {
+    // TensorFlow ends the process otherwise.
+    const rank = paramsNestedSplits.length + indices.shape.length - 1;
+    if (outputRaggedRank !== rank) throw new Error(`outputRaggedRank must be ${rank}, but is ${outputRaggedRank}`);
     const attrs = [
       type("Tvalues", dtype(backend, paramsDenseValues)),
       type("Tindices", TF_INT32),
@@ -126,6 +129,7 @@ export function registerMissingKernels(): void {
 
   register("RaggedTensorToTensor", (backend, inputs, { rowPartitionTypes }) => {
     const { shape, values, defaultValue, rowPartitionTensors } = inputs;
+    checkPartitions(backend, rowPartitionTensors, rowPartitionTypes);
     const attrs = [
       type("T", dtype(backend, values)),
       type("Tindex", TF_INT32),
@@ -174,6 +178,16 @@ export function registerMissingKernels(): void {
     (backend, { input }: Inputs, { numBuckets }) =>
       run(backend, "StringToHashBucketFast", [int("num_buckets", numBuckets)], [input], 1)[0],
   );
+}
+
+// TensorFlow ends the process at row splits or row ids that fall.
+function checkPartitions(backend: TensorFlowBackend, partitions: tf.TensorInfo[], types: string[]): void {
+  if (backend.native.tracer()) return;
+  partitions.forEach((partition, i) => {
+    const values: Int32Array = backend.native.tensorDataSync(backend.idOf(partition));
+    if (values.some((value, j) => value < (j ? values[j - 1] : 0)))
+      throw new Error(`${types[i]} must rise from 0, but they are [${values.slice(0, 20)}]`);
+  });
 }
 
 // Which source pixel goes where is known beforehand, so the rotation is one gather. Pixels from outside get the fill value; a

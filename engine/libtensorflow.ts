@@ -1,7 +1,7 @@
 // TensorFlow's C API by FFI: finds the shared libraries, loads them quietly and declares the functions the engine calls.
 // Signatures follow tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of TensorFlow 2.21. Pointers are bigints.
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { devNull } from "node:os";
+import { devNull, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
 
@@ -74,6 +74,9 @@ const signatures = {
     "void *TF_GraphToFunction(void *graph, const char *name, uchar hash, int nops, void *ops, int ninputs, void *inputs, int noutputs, void *outputs, void *outputNames, void *options, const char *description, void *status)",
   TF_FunctionSetAttrValueProto:
     "void TF_FunctionSetAttrValueProto(void *fn, const char *name, const void *proto, size_t length, void *status)",
+  TF_NewBuffer: "void *TF_NewBuffer()",
+  TF_DeleteBuffer: "void TF_DeleteBuffer(void *buffer)",
+  TF_GraphGetOpDef: "void TF_GraphGetOpDef(void *graph, const char *name, void *buffer, void *status)",
   TF_DeleteFunction: "void TF_DeleteFunction(void *fn)",
 } as const;
 
@@ -127,7 +130,10 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   const versionFile = join(dir, "version.json");
   const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
-  if (process.platform === "linux") keepFreedMemory(libc);
+  if (process.platform === "linux") {
+    keepFreedMemory(libc);
+    limitMemory(libc);
+  }
   // koffi unloads what it loaded when Node shuts down, but TensorFlow has exit handlers registered that then point nowhere:
   // a crash after the program's last line. A second reference keeps the libraries in place.
   const dlopen = libc.func("void *dlopen(const char *path, int flags)");
@@ -190,6 +196,43 @@ function keepFreedMemory(libc: ReturnType<typeof koffi.load>): void {
     mallopt(M_MMAP_MAX, 0);
   } catch {
     // musl has no mallopt
+  }
+}
+
+/** Bytes that the process may hold: env WHETSTONE_MEMORY_LIMIT (`6GB`, `500MB` or bytes), else 90 % of what the machine or its container has. */
+export function memoryLimit(): number {
+  const named = process.env.WHETSTONE_MEMORY_LIMIT;
+  if (!named) return Math.floor(0.9 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY));
+  const [, count, unit] = /^([\d.]+)\s*([KMGT]?)B?$/i.exec(named) ?? [];
+  const bytes = Number(count) * 1024 ** ["", "K", "M", "G", "T"].indexOf(unit?.toUpperCase());
+  if (!(bytes >= 1)) throw new Error(`WHETSTONE_MEMORY_LIMIT is "${named}"; write bytes, or a number with MB or GB`);
+  return Math.floor(bytes);
+}
+
+// Linux grants memory that it does not have and ends the process when it is touched. Under a limit of its own, TensorFlow's
+// allocator is refused instead, which comes back as an error with the shape. Children inherit it.
+function limitMemory(libc: ReturnType<typeof koffi.load>): void {
+  const RLIMIT_DATA = 2;
+  const limits = new BigUint64Array(2);
+  if (libc.func("int getrlimit(int resource, void *limits)")(RLIMIT_DATA, limits) !== 0) return;
+  const wanted = BigInt(memoryLimit());
+  if (wanted >= limits[0]) return;
+  limits[0] = wanted;
+  libc.func("int setrlimit(int resource, const void *limits)")(RLIMIT_DATA, limits);
+}
+
+/** Calls something that fills a TF_Buffer { data, length, deallocator } and gives the bytes. */
+export function readBuffer(lib: LibTensorFlow, fill: (buffer: bigint) => void): Uint8Array {
+  const buffer: bigint = lib.TF_NewBuffer();
+  try {
+    fill(buffer);
+    const fields = new BigUint64Array(2);
+    lib.memcpy(fields, buffer, 16);
+    const bytes = new Uint8Array(Number(fields[1]));
+    if (bytes.length) lib.memcpy(bytes, fields[0], bytes.length);
+    return bytes;
+  } finally {
+    lib.TF_DeleteBuffer(buffer);
   }
 }
 

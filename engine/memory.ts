@@ -1,6 +1,7 @@
 // What tensors hold.
 import * as tf from "@tensorflow/tfjs-core";
 import { tensorflowBackend } from "./backend.ts";
+import { memoryLimit } from "./libtensorflow.ts";
 
 export interface Memory {
   /** tensors that are alive */
@@ -11,6 +12,8 @@ export interface Memory {
   peakBytes?: number;
   /** native tensor handles (TensorFlow devices) */
   numHandles?: number;
+  /** most bytes that the process may hold: WHETSTONE_MEMORY_LIMIT, else 90 % of the machine's memory (TensorFlow devices) */
+  limit?: number;
 }
 
 /** Memory of the tensors of the active device. */
@@ -18,5 +21,11 @@ export function memory(): Memory {
   const { numTensors, numBytes } = tf.memory();
   const native = tensorflowBackend()?.native.memory();
   if (!native) return { numTensors, bytes: numBytes };
-  return { numTensors, bytes: native.liveBytes, peakBytes: native.peakBytes, numHandles: native.numHandles };
+  return {
+    numTensors,
+    bytes: native.liveBytes,
+    peakBytes: native.peakBytes,
+    numHandles: native.numHandles,
+    limit: memoryLimit(),
+  };
 }

@@ -13,6 +13,7 @@ import {
   stringList,
   type Tracer,
 } from "./binding.ts";
+import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 
 // Ops that take a list of inputs, with how many single inputs stand before and after the list.
@@ -61,7 +62,7 @@ export class Trace implements Tracer {
     const advice = open
       ? "Return it from the jitted function, or compute with tensors only."
       : "Return it from the jitted function instead of keeping it.";
-    return new Error(`jit: cannot ${what}${open ? " while tracing" : ""}${userFrame()}. ${advice}`);
+    return finish(new Error(`jit: cannot ${what}${open ? " while tracing" : ""}${userFrame()}. ${advice}`));
   }
 
   isLiteral(values: object): boolean {
@@ -214,7 +215,7 @@ export class Trace implements Tracer {
   #finish(description: bigint, what: string): NodeOutput {
     const { lib } = this.#binding;
     const oper: bigint = lib.TF_FinishOperation(description, lib.status);
-    if (lib.TF_GetCode(lib.status) !== 0) lib.check(what + userFrame());
+    lib.check(what);
     return { oper, index: 0 };
   }
 

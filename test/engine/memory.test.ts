@@ -1,5 +1,6 @@
 // Tensors that nobody holds are freed when they are collected.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { setTimeout } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -15,6 +16,19 @@ describe("memory", function () {
     assert.ok(memory().bytes >= before.bytes + 1024);
     assert.ok(memory().numTensors > before.numTensors);
     x.dispose();
+  });
+
+  it("refuses what is over the limit, with the shape, and goes on", () => {
+    const run = spawnSync(process.execPath, [`${import.meta.dirname}/memory-child.ts`], {
+      encoding: "utf8",
+      env: { ...process.env, WHETSTONE_MEMORY_LIMIT: "2.5GB" },
+    });
+    assert.equal(run.status, 0, `${run.signal} ${run.stderr}`);
+    const { message, peak, after, limit } = JSON.parse(run.stdout);
+    assert.match(message, /^(add|Fill): no memory for float\[1024,1024,16\] \(0\.1 GB\).*memory-child\.ts:\d+/);
+    assert.equal(limit, 2.5 * 2 ** 30);
+    assert.ok(peak < limit, `${peak} bytes held`);
+    assert.equal(after, 2 * 2 ** 24);
   });
 
   it("frees native tensors that nobody holds once they are collected", async () => {
