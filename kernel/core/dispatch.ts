@@ -54,6 +54,8 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
 
   /** Shell requests that wait for their turn. */
   let waiting: Request[] = [];
+  /** Those among them that a failed cell takes along. */
+  const doomed = new Set<Request>();
   let serving = false;
   let informed = false;
 
@@ -100,21 +102,27 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
         await serve(request, handlerOf(request.header.msg_type));
         continue;
       }
-      let failed = false;
-      await serve(request, async (context) => {
-        failed = await execute(kernel, context);
-      });
-      if (failed) await dropExecutes();
+      await serve(request, (context) => execute(kernel, context, doomWaiting));
+      for (const each of takeDoomed()) await serve(each, (context) => abort(kernel, context));
     }
     serving = false;
   }
 
-  /** Aborts the execute requests that were sent before their client could know that a cell failed. */
-  async function dropExecutes() {
+  /**
+   * A cell has failed, and its client is about to hear it: the execute requests that are here by now were sent without knowing. What comes later
+   * is meant to run.
+   */
+  async function doomWaiting() {
+    // What the sockets hold is read first.
     await new Promise((resolve) => setImmediate(resolve));
-    const dropped = waiting.filter(({ header }) => header.msg_type === "execute_request");
-    waiting = waiting.filter((request) => !dropped.includes(request));
-    for (const request of dropped) await serve(request, (context) => abort(kernel, context));
+    for (const each of waiting) if (each.header.msg_type === "execute_request") doomed.add(each);
+  }
+
+  function takeDoomed(): Request[] {
+    const taken = [...doomed];
+    waiting = waiting.filter((each) => !doomed.has(each));
+    doomed.clear();
+    return taken;
   }
 
   return (request: Request) => {

@@ -19,8 +19,8 @@ interface Verdict {
   payload: object[];
 }
 
-/** Runs a cell and answers. Returns whether the execute requests that wait behind it are to be dropped. */
-export async function execute(kernel: Kernel, context: RequestContext): Promise<boolean> {
+/** Runs a cell and answers. `failing` is called before anyone hears that the cell has failed, unless the client wants the next ones to run. */
+export async function execute(kernel: Kernel, context: RequestContext, failing: () => Promise<void>) {
   const { content } = context.request;
   const code = String(content.code ?? "");
   const silent = Boolean(content.silent);
@@ -37,6 +37,7 @@ export async function execute(kernel: Kernel, context: RequestContext): Promise<
   }
   const { done, warnings, payload } = await judge(kernel, context, { run, cell, code, silent });
   kernel.output.flush();
+  if (done.error !== undefined && content.stop_on_error !== false) await failing();
   if (!silent) {
     if (done.error !== undefined) context.publish("error", done.error);
     else if (done.view !== undefined) {
@@ -53,7 +54,6 @@ export async function execute(kernel: Kernel, context: RequestContext): Promise<
       ? { status: "ok", user_expressions: done.expressions ?? {} }
       : { status: "error", user_expressions: {}, ...done.error };
   context.reply("execute_reply", { ...reply, execution_count: count, payload }, metadata);
-  return done.error !== undefined && content.stop_on_error !== false;
 }
 
 /** The reply to a request that waited behind a cell that failed. */

@@ -131,6 +131,8 @@ class Kernel:
         specs = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False)
         self.manager = KernelManager(kernel_name="whetstone", kernel_spec_manager=specs)
         self.cwd, self.env = cwd, env
+        # Messages that came while those of another request were read.
+        self.others = []
 
     def __enter__(self):
         import os
@@ -174,6 +176,7 @@ class Kernel:
         while True:
             message = check(self.client.get_iopub_msg(timeout=max(0.01, end - time.monotonic())))
             if message["parent_header"].get("msg_id") != sent:
+                self.others.append(message)
                 continue
             messages.append(message)
             if message["content"].get("execution_state") == "idle":
@@ -200,14 +203,24 @@ class Kernel:
         """An interrupt_request on control, as a server sends it."""
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
 
-    def late(self, seconds, kinds=None, count=None):
-        """The iopub messages of the next seconds, whatever their parent; with `count` no longer than until so many of these kinds have come."""
-        messages, end = [], time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and (count is None or len(messages) < count):
-            try:
-                message = check(self.client.get_iopub_msg(timeout=left))
-            except Empty:
-                break
-            if kinds is None or message["msg_type"] in kinds:
-                messages.append(message)
-        return messages
+    def late(self, seconds, kinds=None, of=None, count=None):
+        """
+        The iopub messages of the next seconds, and those that came among others' outputs: of these kinds, of these requests. With `count` no longer
+        than until so many have come.
+        """
+        found, end = [], time.monotonic() + seconds
+        came, self.others = self.others, []
+        while count is None or len(found) < count:
+            if came:
+                message = came.pop(0)
+            else:
+                left = end - time.monotonic()
+                if left <= 0:
+                    break
+                try:
+                    message = check(self.client.get_iopub_msg(timeout=left))
+                except Empty:
+                    break
+            if (kinds is None or message["msg_type"] in kinds) and (of is None or message["parent_header"].get("msg_id") in of):
+                found.append(message)
+        return found

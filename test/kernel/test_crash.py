@@ -21,7 +21,7 @@ CRASHES = {
 @pytest.mark.parametrize("code", CRASHES)
 def test_the_cause_is_named_and_the_kernel_goes_on(kernel, code):
     ename, cause = CRASHES[code]
-    kernel.run("let gone = 1")
+    assert kernel.run("let gone = 1").reply["status"] == "ok"
     cell = kernel.run(f'console.log("before"); {code}', timeout=10)
     assert cell.error["ename"] == ename and cause in cell.error["evalue"]
     assert cell.stdout == "before\n"
@@ -41,7 +41,7 @@ def test_a_full_heap(kernels_folder, tmp_path):
 
 def test_death_between_cells_is_told(kernel):
     cell = kernel.run("setTimeout(() => process.exit(5), 100); 0")
-    errors = kernel.late(10, ("error",), 1)
+    errors = kernel.late(10, ("error",), [cell.id], 1)
     assert len(errors) == 1 and "exit code 5" in errors[0]["content"]["evalue"]
     assert errors[0]["parent_header"]["msg_id"] == cell.id
     assert kernel.run("1").result == "1"

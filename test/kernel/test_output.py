@@ -68,7 +68,7 @@ def test_late_output_goes_to_its_own_cell(kernel):
     }
     kernel.run("1")
     found = {}
-    for message in kernel.late(10, ("stream", "display_data"), len(ids)):
+    for message in kernel.late(10, ("stream", "display_data"), ids, len(ids)):
         content = message["content"]
         said = content["text"] if "text" in content else content["data"]["text/plain"]
         name = ids[message["parent_header"]["msg_id"]]
@@ -80,7 +80,7 @@ def test_late_errors_go_to_their_own_cell(kernel):
     thrown = kernel.run('setTimeout(() => { throw new RangeError("too late") }, 150); 0')
     rejected = kernel.run('void (async () => { await new Promise((r) => setTimeout(r, 150)); throw new Error("rejected") })(); 0')
     kernel.run("1")
-    errors = {m["parent_header"]["msg_id"]: m["content"] for m in kernel.late(10, ("error",), 2)}
+    errors = {m["parent_header"]["msg_id"]: m["content"] for m in kernel.late(10, ("error",), (thrown.id, rejected.id), 2)}
     assert errors[thrown.id]["ename"] == "RangeError" and errors[rejected.id]["evalue"] == "rejected"
     assert kernel.run("1 + 1").result == "2"
 
