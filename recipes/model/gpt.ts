@@ -1,12 +1,17 @@
-// GPT-2 (Radford 2019): a model is a record of tensors and a function.
-//   x = wte[ids] + wpe;  for each layer: x += attention(LayerNorm(x)), x += MLP(LayerNorm(x));  logits = LayerNorm(x) wteᵀ
-// Learned positions, LayerNorm before each part, GELU by tanh, the head tied to the embedding.
+// GPT (Radford 2019) and Llama (Touvron 2023): a model is a record of tensors and a function.
+//   x = tokens[ids] (+ positions);  for each layer: x += attention(norm(x)), x += MLP(norm(x));  logits = norm(x) headᵀ
+// GPT-2: learned positions, LayerNorm, GELU by tanh, biases, the head tied to the embedding.
+// Llama: rotary positions (Su 2021), RMSNorm, SwiGLU (Shazeer 2020), fewer heads for keys and values, no biases.
+// Each of these is a field of the configuration, so what lies between (ReLU² as in nanochat, windows) is one too.
 // Names are those of the Hugging Face file; linear weights are [out, in] in memory (fromHF, toHF turn GPT-2's Conv1D over).
+// Cost: 2 FLOPs a weight and token, and 4 T C a layer for attention; the cache holds 2 L G d numbers a token.
 import * as tf from "@tensorflow/tfjs-core";
 import { type Linear, linear as plain } from "../core/linear.ts";
-import { causalMask, embed, gelu, layerNorm } from "../core/ops.ts";
+import { embed, gelu, layerNorm, rmsNorm } from "../core/ops.ts";
 import { get, type Params } from "../core/params.ts";
 import type { Rng } from "../core/rng.ts";
+import { type Attention, attend, causal } from "./attention.ts";
+import { frequencies, type RopeScaling, rotate, rotation } from "./rope.ts";
 
 export interface GPTConfig {
   layers: number;
@@ -16,53 +21,190 @@ export interface GPTConfig {
   /** longest sequence: the number of learned positions */
   ctx: number;
   vocab: number;
+  /** whose names the parameters have, and what the fields below are where they are not given; gpt2 if not given */
+  family?: "gpt2" | "llama";
+  /** heads of keys and values, of which `heads` is a multiple; as many as `heads` if not given */
+  kvHeads?: number;
+  /** width of a head; dim / heads if not given */
+  headDim?: number;
+  /** width between the matrices of the MLP; 4 dim if not given */
+  ffn?: number;
+  positions?: "learned" | "rotary";
+  /** rotary: point i turns by theta^(-2i/d) a position; 10 000 if not given */
+  theta?: number;
+  scaling?: RopeScaling;
+  norm?: "layer" | "rms";
+  /** added to the variance in the norms; 1e-5 if not given */
+  eps?: number;
+  mlp?: "gelu" | "relu2" | "swiglu";
+  /** linear layers add a bias */
+  bias?: boolean;
+  /** the head is the embedding */
+  tied?: boolean;
+  /** how many positions one sees, itself included; all before it if not given */
+  window?: number;
 }
 
-/** softmax(q kᵀ / √d + mask) v. q, k, v [B, H, T, d], mask [T, T] of 0 and -1e9; the result [B, H, T, d]. */
-export type Attention = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor, layer: number) => tf.Tensor;
+const families = {
+  gpt2: { positions: "learned", norm: "layer", mlp: "gelu", bias: true, tied: true },
+  llama: { positions: "rotary", norm: "rms", mlp: "swiglu", bias: false, tied: false },
+} as const;
+
+const names = {
+  gpt2: {
+    tokens: "wte",
+    layer: (l: number) => `h.${l}`,
+    norms: ["ln_1", "ln_2"],
+    qkv: ["attn.c_attn"],
+    out: "attn.c_proj",
+    mlp: { gate: "mlp.c_gate", up: "mlp.c_fc", down: "mlp.c_proj" },
+    last: "ln_f",
+  },
+  llama: {
+    tokens: "model.embed_tokens",
+    layer: (l: number) => `model.layers.${l}`,
+    norms: ["input_layernorm", "post_attention_layernorm"],
+    qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    out: "self_attn.o_proj",
+    mlp: { gate: "mlp.gate_proj", up: "mlp.up_proj", down: "mlp.down_proj" },
+    last: "model.norm",
+  },
+};
+
+/** The configuration with every field that has a default. Throws for numbers that do not fit together. */
+export function complete(cfg: GPTConfig) {
+  const family = cfg.family ?? "gpt2";
+  const { dim, heads } = cfg;
+  const kvHeads = cfg.kvHeads ?? heads;
+  const rest = { headDim: dim / heads, ffn: 4 * dim, theta: 10_000, eps: 1e-5, ...families[family], ...cfg };
+  if (rest.headDim % 1) throw new Error(`gpt: dim ${dim} is not a multiple of heads ${heads}.`);
+  if (heads % kvHeads) throw new Error(`gpt: heads ${heads} is not a multiple of kvHeads ${kvHeads}.`);
+  return { ...rest, family, kvHeads, name: names[family] };
+}
+
+/** Keys and values of what was read, a layer each [B, kvHeads, capacity, d]; the first `at` (int32 scalar) are written. */
+export interface Cache {
+  k: tf.Tensor[];
+  v: tf.Tensor[];
+  at: tf.Tensor;
+}
 
 export interface ForwardOptions {
-  /** around every matrix of weights: `h.0.attn.c_attn`, `h.0.attn.c_proj`, `h.0.mlp.c_fc`, `h.0.mlp.c_proj`, `lm_head` */
+  /** around every matrix of weights: `h.0.attn.c_attn`, `model.layers.0.mlp.up_proj`, ..., `lm_head` */
   linear?: Linear;
+  /** [T, S] scores of a head and what is done with them; see attention.ts */
   attention?: Attention;
   /** sees the residual stream [B, T, C]: 0 the embeddings, l the output of layer l */
   hidden?: (layer: number, x: tf.Tensor) => void;
 }
 
-const attend: Attention = (q, k, v, mask) => {
-  const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(q.shape[3]!)); // [B, H, T, T]
-  return tf.matMul(tf.softmax(tf.add(scores, mask), -1), v);
-};
-
 /** Logits [B, T, V] for ids [B, T], T <= ctx. */
-export function forward(
+export function forward(params: Params, cfg: GPTConfig, ids: tf.Tensor, options: ForwardOptions = {}): tf.Tensor {
+  return run(params, cfg, ids, options).logits;
+}
+
+/** A cache for `length` positions (ctx, if not given), nothing read yet. */
+export function emptyCache(cfg: GPTConfig, { batch = 1, length = cfg.ctx } = {}): Cache {
+  const { layers, kvHeads, headDim } = complete(cfg);
+  const empty = () => Array.from({ length: layers }, () => tf.zeros([batch, kvHeads, length, headDim]));
+  return { k: empty(), v: empty(), at: tf.scalar(0, "int32") };
+}
+
+/**
+ * Logits of the next `ids` [B, T] after what `cache` holds, and the cache with them: [B, T, V], or of the last position
+ * only, [B, 1, V], with `last`. The same as `forward` over everything. Shapes stay the same from step to step, so
+ * `jit(step)` compiles once; the caller sees to it that the cache has room for T more, and frees the old one.
+ */
+export function step(
   params: Params,
   cfg: GPTConfig,
   ids: tf.Tensor,
-  { linear = plain, attention = attend, hidden }: ForwardOptions = {},
-): tf.Tensor {
-  const { layers, dim: C, heads: H } = cfg;
+  cache: Cache,
+  options: ForwardOptions & { last?: boolean } = {},
+): { logits: tf.Tensor; cache: Cache } {
+  const room = cache.k[0].shape[2]!;
+  if (ids.shape[0] !== cache.k[0].shape[0] || ids.shape[1]! > room)
+    throw new Error(`gpt: ids are [${ids.shape}]; the cache is for ${cache.k[0].shape[0]} rows of ${room} positions.`);
+  return run(params, cfg, ids, options, cache);
+}
+
+function run(
+  params: Params,
+  cfg: GPTConfig,
+  ids: tf.Tensor,
+  { linear = plain, attention = attend, hidden, last = false }: ForwardOptions & { last?: boolean },
+  cache?: Cache,
+): { logits: tf.Tensor; cache: Cache } {
+  const { layers, dim: C, heads: H, kvHeads: G, headDim: d, name, ...kind } = complete(cfg);
   const [B, T] = ids.shape;
   if (ids.rank !== 2 || T > cfg.ctx)
     throw new Error(`gpt: ids are [${ids.shape}]; wanted [B, T] with T <= ctx = ${cfg.ctx}.`);
   const p = (name: string) => get(params, name);
-  const norm = (name: string, x: tf.Tensor) => layerNorm(x, p(`${name}.weight`), p(`${name}.bias`));
-  const lin = (name: string, x: tf.Tensor) => linear(name, x, p(`${name}.weight`), p(`${name}.bias`));
-  const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [B, T, H, C / H]), [0, 2, 1, 3]);
-  const mask = causalMask(T);
+  const norm = (name: string, x: tf.Tensor) =>
+    kind.norm === "layer"
+      ? layerNorm(x, p(`${name}.weight`), p(`${name}.bias`), kind.eps)
+      : rmsNorm(x, p(`${name}.weight`), kind.eps);
+  const lin = (name: string, x: tf.Tensor) =>
+    linear(name, x, p(`${name}.weight`), kind.bias ? p(`${name}.bias`) : undefined);
+  const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [B, T, -1, d]), [0, 2, 1, 3]); // [B, heads, T, d]
 
-  const wpe = tf.slice(p("wpe.weight"), [0, 0], [T, C]);
-  let x = tf.reshape(tf.add(embed(p("wte.weight"), ids), wpe), [B * T, C]);
+  const keys = cache ? cache.k[0].shape[2]! : T;
+  const mask = causal({ length: T, keys, at: cache?.at, window: cfg.window });
+  const at = cache ? tf.add(tf.range(0, T, 1, "int32"), cache.at) : tf.range(0, T, 1, "int32");
+  const turn = kind.positions === "rotary" ? rotation(at, frequencies(d, kind.theta, cfg.scaling)) : undefined;
+  const turned = (x: tf.Tensor) => (turn ? rotate(x, turn) : x);
+  const read: Cache = { k: [], v: [], at: tf.scalar(0, "int32") };
+  const remember = (part: "k" | "v", l: number, x: tf.Tensor) => {
+    read[part][l] = cache ? write(cache[part][l], x, cache.at) : x;
+    return read[part][l];
+  };
+
+  let x = embed(p(`${name.tokens}.weight`), ids); // [B, T, C]
+  if (kind.positions === "learned") {
+    const table = p("wpe.weight");
+    x = tf.add(
+      x,
+      cache
+        ? tf.gather(table, tf.minimum(at, tf.scalar(cfg.ctx - 1, "int32")) as tf.Tensor1D)
+        : tf.slice(table, [0, 0], [T, C]),
+    );
+  }
+  x = tf.reshape(x, [B * T, C]);
   hidden?.(0, tf.reshape(x, [B, T, C]));
   for (let l = 0; l < layers; l++) {
-    const [q, k, v] = tf.split(lin(`h.${l}.attn.c_attn`, norm(`h.${l}.ln_1`, x)), 3, 1).map(split); // [B, H, T, C/H]
-    const mixed = tf.reshape(tf.transpose(attention(q, k, v, mask, l), [0, 2, 1, 3]), [B * T, C]);
-    x = tf.add(x, lin(`h.${l}.attn.c_proj`, mixed));
-    x = tf.add(x, lin(`h.${l}.mlp.c_proj`, gelu(lin(`h.${l}.mlp.c_fc`, norm(`h.${l}.ln_2`, x)))));
+    const in_ = name.layer(l);
+    const normed = norm(`${in_}.${name.norms[0]}`, x);
+    const parts = name.qkv.map((part) => lin(`${in_}.${part}`, normed));
+    const [q, k, v] = (parts.length === 1 ? tf.split(parts[0], [H * d, G * d, G * d], 1) : parts).map(split);
+    const [allK, allV] = [remember("k", l, turned(k)), remember("v", l, v)];
+    const mixed = tf.transpose(attention(turned(q), allK, allV, mask, l), [0, 2, 1, 3]);
+    x = tf.add(x, lin(`${in_}.${name.out}`, tf.reshape(mixed, [B * T, H * d])));
+    x = tf.add(x, mlp(`${in_}.`, norm(`${in_}.${name.norms[1]}`, x)));
     hidden?.(l + 1, tf.reshape(x, [B, T, C]));
   }
-  const logits = linear("lm_head", norm("ln_f", x), p("wte.weight")); // [B T, V]
-  return tf.reshape(logits, [B, T, cfg.vocab]);
+  function mlp(at: string, x: tf.Tensor): tf.Tensor {
+    const { gate, up, down } = name.mlp;
+    const wide = lin(at + up, x); // [B T, ffn]
+    if (kind.mlp === "gelu") return lin(at + down, gelu(wide));
+    if (kind.mlp === "relu2") return lin(at + down, tf.square(tf.relu(wide)));
+    const open = lin(at + gate, x);
+    return lin(at + down, tf.mul(tf.mul(open, tf.sigmoid(open)), wide));
+  }
+  if (last) x = tf.reshape(tf.slice(tf.reshape(x, [B, T, C]), [0, T - 1, 0], [B, 1, C]), [B, C]);
+  const head = p(kind.tied ? `${name.tokens}.weight` : "lm_head.weight");
+  const logits = linear("lm_head", norm(name.last, x), head); // [B T, V]
+  if (cache) read.at = tf.add(cache.at, tf.scalar(T, "int32"));
+  return { logits: tf.reshape(logits, [B, last ? 1 : T, cfg.vocab]), cache: read };
+}
+
+// Positions at..at+T of `kept` [B, G, S, d] replaced by `more` [B, G, T, d].
+function write(kept: tf.Tensor, more: tf.Tensor, at: tf.Tensor): tf.Tensor {
+  const [, , S] = kept.shape;
+  const T = more.shape[2]!;
+  const from = tf.sub(tf.range(0, S, 1, "int32"), at); // where in `more` each position is
+  const inside = tf.logicalAnd(tf.greaterEqual(from, 0), tf.less(from, T));
+  const placed = T === 1 ? more : tf.gather(more, tf.clipByValue(from, 0, T - 1).toInt() as tf.Tensor1D, 2);
+  return tf.where(tf.reshape(inside, [1, 1, S, 1]), placed, kept);
 }
 
 /**
@@ -70,44 +212,60 @@ export function forward(
  * gains 1. Each tensor draws from a generator of its own name, so the same seed gives the same numbers in any order.
  */
 export function initGPT(cfg: GPTConfig, rng: Rng): Params {
-  if (cfg.dim % cfg.heads) throw new Error(`gpt: dim ${cfg.dim} is not a multiple of heads ${cfg.heads}.`);
   const params: Params = {};
-  for (const [name, shape] of Object.entries(shapes(cfg))) {
-    const std = name.endsWith("c_proj.weight") ? 0.02 / Math.sqrt(2 * cfg.layers) : 0.02;
-    if (shape.length === 2) params[name] = rng.fork(name).normal(shape, std);
-    else params[name] = /ln_.*weight$/.test(name) ? tf.ones(shape) : tf.zeros(shape);
+  const { name } = complete(cfg);
+  for (const [key, shape] of Object.entries(shapes(cfg))) {
+    const adds = key.endsWith(`${name.out}.weight`) || key.endsWith(`${name.mlp.down}.weight`);
+    const std = adds ? 0.02 / Math.sqrt(2 * cfg.layers) : 0.02;
+    if (shape.length === 2) params[key] = rng.fork(key).normal(shape, std);
+    else params[key] = key.endsWith(".weight") ? tf.ones(shape) : tf.zeros(shape);
   }
   return params;
 }
 
 /** Names and shapes of the parameters, in the order of the model. */
-export function shapes({ layers, dim, ctx, vocab }: GPTConfig): Record<string, number[]> {
-  const all: Record<string, number[]> = { "wte.weight": [vocab, dim], "wpe.weight": [ctx, dim] };
-  const norm = (name: string) => Object.assign(all, { [`${name}.weight`]: [dim], [`${name}.bias`]: [dim] });
-  const lin = (name: string, out: number, into: number) =>
-    Object.assign(all, { [`${name}.weight`]: [out, into], [`${name}.bias`]: [out] });
+export function shapes(cfg: GPTConfig): Record<string, number[]> {
+  const { layers, dim, heads, kvHeads, headDim, ffn, ctx, vocab, name, ...kind } = complete(cfg);
+  const all: Record<string, number[]> = { [`${name.tokens}.weight`]: [vocab, dim] };
+  if (kind.positions === "learned") all["wpe.weight"] = [ctx, dim];
+  const norm = (name: string) => {
+    all[`${name}.weight`] = [dim];
+    if (kind.norm === "layer") all[`${name}.bias`] = [dim];
+  };
+  const lin = (name: string, out: number, into: number) => {
+    all[`${name}.weight`] = [out, into];
+    if (kind.bias) all[`${name}.bias`] = [out];
+  };
+  const [q, kv] = [heads * headDim, kvHeads * headDim];
   for (let l = 0; l < layers; l++) {
-    norm(`h.${l}.ln_1`);
-    lin(`h.${l}.attn.c_attn`, 3 * dim, dim);
-    lin(`h.${l}.attn.c_proj`, dim, dim);
-    norm(`h.${l}.ln_2`);
-    lin(`h.${l}.mlp.c_fc`, 4 * dim, dim);
-    lin(`h.${l}.mlp.c_proj`, dim, 4 * dim);
+    const in_ = name.layer(l);
+    norm(`${in_}.${name.norms[0]}`);
+    name.qkv.forEach((part, i) => {
+      lin(`${in_}.${part}`, name.qkv.length === 1 ? q + 2 * kv : i ? kv : q, dim);
+    });
+    lin(`${in_}.${name.out}`, dim, q);
+    norm(`${in_}.${name.norms[1]}`);
+    if (kind.mlp === "swiglu") lin(`${in_}.${name.mlp.gate}`, ffn, dim);
+    lin(`${in_}.${name.mlp.up}`, ffn, dim);
+    lin(`${in_}.${name.mlp.down}`, dim, ffn);
   }
-  norm("ln_f");
+  norm(name.last);
+  if (!kind.tied) all["lm_head.weight"] = [vocab, dim];
   return all;
 }
 
-/** Number of parameters: V C + T C + L (12 C² + 13 C) + 2 C. The head is the embedding. */
-export function countParams({ layers, dim, ctx, vocab }: GPTConfig): number {
-  return (vocab + ctx) * dim + layers * (12 * dim ** 2 + 13 * dim) + 2 * dim;
+/** Number of parameters; for GPT-2 V C + T C + L (12 C² + 13 C) + 2 C. */
+export function countParams(cfg: GPTConfig): number {
+  return Object.values(shapes(cfg)).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b), 0);
 }
 
 /** FLOPs of the matrix products of a forward pass over [batch, length]; a training step takes three times as many. */
-export function flops({ layers, dim, ctx, vocab }: GPTConfig, { batch = 1, length = ctx } = {}): number {
-  const weights = 2 * batch * length * (12 * layers * dim ** 2 + vocab * dim);
-  const attention = 4 * layers * batch * length ** 2 * dim; // scores and their product with the values
-  return weights + attention;
+export function flops(cfg: GPTConfig, { batch = 1, length = cfg.ctx } = {}): number {
+  const { layers, dim, heads, headDim, vocab } = complete(cfg);
+  const inLayers = Object.entries(shapes({ ...cfg, tied: true })).filter(([name]) => !/^w[tp]e|embed/.test(name));
+  const weights = inLayers.reduce((sum, [, [out, into]]) => sum + (into ? out * into : 0), vocab * dim);
+  const attention = 4 * layers * batch * length ** 2 * heads * headDim; // scores and their product with the values
+  return 2 * batch * length * weights + attention;
 }
 
 /** Bytes of the parameters at `bits` a number. */
@@ -116,31 +274,40 @@ export function paramBytes(cfg: GPTConfig, bits = 32): number {
 }
 
 // GPT-2's file keeps these as [in, out], as its Conv1D layer does.
-const conv1d = /(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$/;
+const conv1d = /(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_gate|mlp\.c_proj)\.weight$/;
 
-/** Parameters from the tensors of a Hugging Face GPT-2 file, and its configuration; `heads` is not in the file. */
-export function fromHF(file: Params, heads: number): { params: Params; cfg: GPTConfig } {
+/**
+ * Parameters from the tensors of a Hugging Face file, checked against the configuration. For GPT-2 the number of heads is
+ * enough: the file tells the rest.
+ */
+export function fromHF(file: Params, of: number | GPTConfig): { params: Params; cfg: GPTConfig } {
   const named: Params = {};
+  const llama = typeof of !== "number" && of.family === "llama";
   for (const [name, tensor] of Object.entries(file)) {
-    const short = name.replace(/^transformer\./, "");
-    if (/\.attn\.(masked_)?bias$/.test(short)) continue; // the causal mask, which old files carry
-    if (short !== "lm_head.weight") named[short] = conv1d.test(short) ? tf.transpose(tensor) : tensor; // the head is tied
+    const short = llama ? name : name.replace(/^transformer\./, "");
+    if (/\.attn\.(masked_)?bias$|rotary_emb\.inv_freq$/.test(short)) continue; // constants, which old files carry
+    named[short] = conv1d.test(short) ? tf.transpose(tensor) : tensor;
   }
-  const [vocab, dim] = get(named, "wte.weight").shape;
-  const [ctx] = get(named, "wpe.weight").shape;
-  const layers = new Set(Object.keys(named).flatMap((name) => /^h\.(\d+)\./.exec(name)?.[1] ?? [])).size;
-  const cfg: GPTConfig = { layers, dim, heads, ctx, vocab };
+  const cfg = typeof of === "number" ? gpt2Sizes(named, of) : of;
+  if (complete(cfg).tied) delete named["lm_head.weight"]; // the embedding once more
   const wanted = shapes(cfg);
   for (const [name, shape] of Object.entries(wanted)) {
     const found = get(named, name).shape;
     if (String(found) !== String(shape)) throw new Error(`gpt: ${name} is [${found}]; wanted [${shape}].`);
   }
   const foreign = Object.keys(named).find((name) => !wanted[name]);
-  if (foreign) throw new Error(`gpt: "${foreign}" is not a parameter of GPT-2.`);
+  if (foreign) throw new Error(`gpt: "${foreign}" is not a parameter of ${llama ? "this Llama" : "GPT-2"}.`);
   return { params: Object.fromEntries(Object.keys(wanted).map((name) => [name, named[name]])), cfg };
 }
 
-/** The tensors as a Hugging Face GPT-2 file names and lays them out: `save(path, toHF(params))`. */
+function gpt2Sizes(named: Params, heads: number): GPTConfig {
+  const [vocab, dim] = get(named, "wte.weight").shape;
+  const [ctx] = get(named, "wpe.weight").shape;
+  const layers = new Set(Object.keys(named).flatMap((name) => /^h\.(\d+)\./.exec(name)?.[1] ?? [])).size;
+  return { layers, dim, heads, ctx, vocab };
+}
+
+/** The tensors as a Hugging Face file names and lays them out: `save(path, toHF(params))`. */
 export function toHF(params: Params): Params {
   return Object.fromEntries(
     Object.entries(params).map(([name, tensor]) => [name, conv1d.test(name) ? tf.transpose(tensor) : tensor]),
