@@ -39,8 +39,8 @@ const [iopub, heartbeat, shell, control, stdin] = await Promise.all([
 ]);
 const channels: Record<Channel, RouterChannel> = { shell, control, stdin };
 const transport: Transport = {
-  publish(type, content, parent, metadata) {
-    iopub.send(encode([`kernel.${session}.${type}`], { type, content, parent, metadata }));
+  publish(type, content, parent, metadata, buffers) {
+    iopub.send(encode([`kernel.${session}.${type}`], { type, content, parent, metadata, buffers }));
   },
   reply(channel, identities, type, content, parent, metadata) {
     channels[channel].send(encode(identities, { type, content, parent, metadata }));

@@ -44,6 +44,40 @@ declare function progress(total: number, label?: string): ProgressBar;
 declare function progress<T>(items: Iterable<T>, label?: string): Iterable<T>;
 declare function progress<T>(items: AsyncIterable<T>, label?: string): AsyncIterable<T>;
 
+interface CommMessage {
+  data: any;
+  metadata: Record<string, any>;
+  buffers: Uint8Array<ArrayBuffer>[];
+}
+
+interface CommOptions {
+  metadata?: Record<string, unknown>;
+  /** Bytes that go beside the data, not as text. */
+  buffers?: readonly (ArrayBuffer | ArrayBufferView)[];
+}
+
+/** A channel to code of the front end. */
+interface Comm {
+  readonly id: string;
+  readonly target: string;
+  readonly isClosed: boolean;
+  send(data: object, options?: CommOptions): void;
+  close(data?: object, options?: CommOptions): void;
+  /** Calls the handler with every message of the front end; a promise it returns is waited for. */
+  onMessage(handler: (message: CommMessage) => unknown): void;
+  /** Calls the handler when the front end closes the comm. */
+  onClose(handler: (message: CommMessage) => unknown): void;
+}
+
+/** Jupyter's comms: channels between code of the notebook and code of a front end. */
+declare namespace comms {
+  /** Takes comms that a front end opens for this target, in the place of an earlier handler. */
+  function register(target: string, opened: (comm: Comm, message: CommMessage) => unknown): void;
+  function unregister(target: string): boolean;
+  /** Opens a comm to the front ends; those that know no such target close it. */
+  function open(target: string, data?: object, options?: CommOptions & { id?: string }): Comm;
+}
+
 /** Imports a module as `import()` does, from the notebook's folder; local files that were edited are loaded anew. */
 declare function __import(specifier: string, options?: ImportCallOptions): Promise<any>;
 declare namespace __import {

@@ -4,7 +4,7 @@ import type { Header, Message } from "../wire/message.ts";
 /** Where messages of the kernel go; the core knows nothing of sockets. */
 export interface Transport {
   /** To everyone. */
-  publish(type: string, content: object, parent: Partial<Header>, metadata?: object): void;
+  publish(type: string, content: object, parent: Partial<Header>, metadata?: object, buffers?: readonly Buffer[]): void;
   /** To one client, on the channel that its request came from. */
   reply(
     channel: Channel,

@@ -1,5 +1,6 @@
 // Which handler answers which message, one shell request after the other, control requests beside them.
 import type { Connection } from "../wire/connection.ts";
+import { deliver } from "./comms.ts";
 import { createContext, errorContent, type Request, type RequestContext } from "./context.ts";
 import { abort, execute, interrupt } from "./execute.ts";
 import type { HistoryQuery } from "./history.ts";
@@ -35,11 +36,15 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
     history_request({ request, reply }) {
       reply("history_reply", { status: "ok", history: kernel.history.find(request.content as HistoryQuery) });
     },
-    comm_info_request: ({ reply }) => reply("comm_info_reply", { status: "ok", comms: {} }),
-    // The kernel has no comm targets yet: the protocol asks to close what nobody here opened.
-    comm_open: ({ request, publish }) => publish("comm_close", { comm_id: request.content.comm_id, data: {} }),
-    comm_msg: () => {},
-    comm_close: () => {},
+    comm_info_request({ request, reply }) {
+      const { target_name: wanted } = request.content;
+      const found = [...kernel.comms].filter(([, target]) => wanted == null || target === wanted);
+      const comms = Object.fromEntries(found.map(([id, target_name]) => [id, { target_name }]));
+      reply("comm_info_reply", { status: "ok", comms });
+    },
+    comm_open: (context) => deliver(kernel, context),
+    comm_msg: (context) => deliver(kernel, context),
+    comm_close: (context) => deliver(kernel, context),
     interrupt_request({ reply }) {
       interrupt(kernel);
       reply("interrupt_reply", { status: "ok" });
@@ -125,6 +130,14 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
     return taken;
   }
 
+  /** Messages of an open comm are handled while a cell runs, in their order. */
+  function isBeside({ header, content }: Request): boolean {
+    if (besides.has(header.msg_type)) return true;
+    if (header.msg_type !== "comm_msg" && header.msg_type !== "comm_close") return false;
+    const { comm_id: id } = content;
+    return serving && kernel.comms.has(id) && !waiting.some((request) => request.content.comm_id === id);
+  }
+
   return (request: Request) => {
     const type = request.header.msg_type;
     if (request.channel === "stdin") {
@@ -133,7 +146,7 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
         kernel.worker.answer({ value: String(request.content.value ?? "") });
       }
     } else if (request.channel === "control") void serve(request, handlerOf(type));
-    else if (besides.has(type)) void serve(request, handlerOf(type)).then(repeatBusy);
+    else if (isBeside(request)) void serve(request, handlerOf(type)).then(repeatBusy);
     else {
       waiting.push(request);
       void serveShell();

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import type { ErrorContent } from "../worker/protocol.ts";
 import { explainMissing } from "../worker/resolve.ts";
+import { interruptDeliveries } from "./comms.ts";
 import type { Diagnostic } from "./compiler.ts";
 import type { RequestContext } from "./context.ts";
 import type { Done, Kernel, Running } from "./kernel.ts";
@@ -31,8 +32,9 @@ export async function execute(kernel: Kernel, context: RequestContext, failing: 
   const run = ++kernel.runs;
   // Cells that are not counted have numbers below zero, so that two of them are never taken for one.
   const cell = isCounted ? count : -run;
-  if (!silent) {
-    kernel.parents.set(run, context.request.header);
+  kernel.parents.set(run, context.request.header);
+  if (silent) kernel.silent.add(run);
+  else {
     context.publish("execute_input", { code, execution_count: count });
   }
   const { done, warnings, payload } = await judge(kernel, context, { run, cell, code, silent });
@@ -133,9 +135,10 @@ const stopped: ErrorContent = {
   traceback: ["KeyboardInterrupt: the cell was interrupted before it ran"],
 };
 
-/** Stops the running cell; harmless when none runs. */
+/** Stops the running cell and the handlers of comm messages; harmless when there are none. */
 export function interrupt(kernel: Kernel) {
   const { running } = kernel;
+  interruptDeliveries(kernel, repeatMs);
   if (running === undefined || running.interrupted) return;
   running.interrupted = true;
   running.stop();

@@ -3,6 +3,7 @@
 import type { Header } from "../wire/message.ts";
 import { startUserProcess, type UserProcess } from "../worker/process.ts";
 import type { ErrorContent, WorkerMessage } from "../worker/protocol.ts";
+import { loseComms, publishComm } from "./comms.ts";
 import { type Compiler, startCompiler } from "./compiler.ts";
 import type { RequestContext, Transport } from "./context.ts";
 import { createHistory } from "./history.ts";
@@ -25,6 +26,12 @@ export interface Running {
   stop(): void;
 }
 
+export interface Delivery {
+  finish(): void;
+  /** Set by an interrupt. */
+  interrupted: boolean;
+}
+
 export interface Kernel {
   transport: Transport;
   compiler: Compiler;
@@ -37,8 +44,16 @@ export interface Kernel {
   count: number;
   /** Executions of all kinds: each has a number of its own, to which its output belongs. */
   runs: number;
-  /** The requests that the output of runs belongs to, for output that comes late. Silent runs are absent: nothing of them is shown. */
+  /** The requests that what runs send belongs to, also when it comes late. */
   parents: Map<number, Header>;
+  /** Runs of which nothing is shown. */
+  silent: Set<number>;
+  /** Open comms with their targets. */
+  comms: Map<string, string>;
+  /** Comm messages that the code of the cells is handling. */
+  deliveries: Map<number, Delivery>;
+  /** The runs of past comm messages whose headers are kept. */
+  delivered: number[];
   running?: Running;
   /** The run whose `prompt` waits for an answer. */
   asking?: number;
@@ -48,7 +63,7 @@ export interface Kernel {
 export function createKernel(transport: Transport, { dist, cwd }: { dist: string; cwd: string }): Kernel {
   const publish = (run: number, type: string, content: object) => {
     const parent = kernel.parents.get(run);
-    if (parent !== undefined) transport.publish(type, content, parent);
+    if (parent !== undefined && !kernel.silent.has(run)) transport.publish(type, content, parent);
   };
   const output = createOutput((run, name, text) => publish(run, "stream", { name, text }));
   const worker = startUserProcess({
@@ -66,10 +81,14 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     count: 0,
     runs: 0,
     parents: new Map(),
+    silent: new Set(),
+    comms: new Map(),
+    deliveries: new Map(),
+    delivered: [],
   };
   return kernel;
 
-  function take(message: WorkerMessage) {
+  function take(message: WorkerMessage, buffers: Buffer[]) {
     output.flush();
     switch (message.type) {
       case "display": {
@@ -83,6 +102,10 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
         return publish(message.run, "error", message.error);
       case "input":
         return ask(kernel, message);
+      case "comm":
+        return publishComm(kernel, message, buffers);
+      case "delivered":
+        return kernel.deliveries.get(message.run)?.finish();
       case "done":
         if (kernel.running?.run === message.run) kernel.running.finish(message);
         return;
@@ -95,6 +118,7 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     output.flush();
     kernel.asking = undefined;
     kernel.compiler.reset();
+    loseComms(kernel);
     const { running } = kernel;
     // A cell that is still being checked will run in the fresh process.
     if (running?.begun) running.finish({ type: "done", run: running.run, error });

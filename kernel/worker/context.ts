@@ -10,6 +10,11 @@ export function inRun<T>(run: number, start: () => T): T {
   return runOf.run(run, start);
 }
 
+/** As `inRun`, for a message that comes beside cells: what belongs to no known run stays with the newest cell. */
+export function beside<T>(run: number, start: () => T): T {
+  return runOf.run(run, start);
+}
+
 /** The run that the caller belongs to; the newest one where that is not known, such as in a native callback. */
 export function currentRun(): number {
   return runOf.getStore() ?? newest;

@@ -4,13 +4,14 @@
 // native code. A message on fd 3 has a number of the same sequence and is preceded by an empty frame with that number on 1 and on 2: once
 // both have been read, all bytes written before the message have been read too, on whatever pipe.
 import { StringDecoder } from "node:string_decoder";
+import { createPacketReader } from "./packets.ts";
 import { frameHead, stderrFd, stdoutFd, type WorkerMessage } from "./protocol.ts";
 
 type StreamName = "stdout" | "stderr";
 
 export interface Listener {
   text(run: number, name: StreamName, text: string): void;
-  message(message: WorkerMessage): void;
+  message(message: WorkerMessage, buffers: Buffer[]): void;
 }
 
 interface Piece {
@@ -45,8 +46,8 @@ export function createOrder(mark: Buffer, listener: Listener) {
   });
   const pipes = { [stdoutFd]: pipe("stdout"), [stderrFd]: pipe("stderr") };
   const both = Object.values(pipes);
-  let messages: (WorkerMessage & { seq: number })[] = [];
-  let messageRest: Buffer = nothing;
+  let messages: (WorkerMessage & { seq: number; buffers: Buffer[] })[] = [];
+  const readMessages = createPacketReader<WorkerMessage & { seq: number }>((message) => messages.push(message));
   let next = 1;
   let lastRun = 0;
 
@@ -78,7 +79,7 @@ export function createOrder(mark: Buffer, listener: Listener) {
     if (message === undefined || message.seq > next || both.some(({ passed }) => passed < message.seq)) return false;
     messages.shift();
     next = Math.max(next, message.seq + 1);
-    listener.message(message);
+    listener.message(message, message.buffers);
     return true;
   }
 
@@ -101,14 +102,7 @@ export function createOrder(mark: Buffer, listener: Listener) {
     },
     /** Takes what came on fd 3. */
     messages(chunk: Buffer) {
-      let bytes = messageRest.length > 0 ? Buffer.concat([messageRest, chunk]) : chunk;
-      while (bytes.length >= 4) {
-        const end = 4 + bytes.readUInt32LE(0);
-        if (bytes.length < end) break;
-        messages.push(JSON.parse(bytes.toString("utf8", 4, end)));
-        bytes = bytes.subarray(end);
-      }
-      messageRest = bytes;
+      readMessages(chunk);
       deliver();
     },
     /** The worker has died: gives out what still waits, text first. Messages that are not whole are lost. */
@@ -121,7 +115,7 @@ export function createOrder(mark: Buffer, listener: Listener) {
         from.pieces = [];
         from.rest = nothing;
       }
-      for (const message of messages) listener.message(message);
+      for (const message of messages) listener.message(message, message.buffers);
       messages = [];
     },
   };

@@ -3,7 +3,7 @@ import * as inspector from "node:inspector";
 import { join } from "node:path";
 import { setImmediate } from "node:timers";
 import { Worker } from "node:worker_threads";
-import { inRun } from "./context.ts";
+import { beside, inRun } from "./context.ts";
 import { slots, terminations } from "./slots.ts";
 
 /** Says that the user stopped the code. */
@@ -19,7 +19,11 @@ const hidden: Record<string, (argument: any) => unknown> = {
   waitForTermination() {
     while (Atomics.load(state, slots.termination) === terminations.due);
   },
+  call: (number: number) => calls.get(number)?.(),
 };
+/** Calls that the inspector is to make, by a number of their own. */
+const calls = new Map<number, () => Promise<void>>();
+let lastCall = 0;
 Object.defineProperty(globalThis, "__whetstone", { value: hidden });
 
 function connect() {
@@ -112,19 +116,44 @@ export async function callWith<T>(
   object: inspector.Runtime.RemoteObject,
 ): Promise<T | typeof interrupted> {
   const [value] = await liveValue(object);
+  return callGuarded(run, () => call(value));
+}
+
+/** Calls a function that runs code of the user, and waits for its result; `interrupted` when the user stops it. */
+export async function callGuarded<T>(run: number, call: () => T | Promise<T>): Promise<T | typeof interrupted> {
+  const { js, done } = prepareCall(call);
+  return (await evaluate(run, js)) === interrupted ? interrupted : done();
+}
+
+/**
+ * The same while something else is guarded: an interrupt of that stops it too. What is stopped never settles, so wait no longer than for what it
+ * stands beside.
+ */
+export async function callBeside<T>(run: number, call: () => T | Promise<T>): Promise<T> {
+  const { js, done } = prepareCall(call);
+  await fromLoop<Evaluated>((...settle) => beside(run, () => replEvaluate(js, ...settle)));
+  return done();
+}
+
+/** The script that makes a call, and what gives its result once the script is over. */
+function prepareCall<T>(call: () => T | Promise<T>) {
   let result: { value: T } | { error: unknown } | undefined;
-  hidden.call = async () => {
+  const number = ++lastCall;
+  calls.set(number, async () => {
+    calls.delete(number);
     try {
-      result = { value: await call(value) };
+      result = { value: await call() };
     } catch (error) {
       result = { error };
     }
+  });
+  const done = (): T => {
+    if (result === undefined) throw new Error("the inspector did not make a call");
+    if ("error" in result) throw result.error;
+    return result.value;
   };
-  const outcome = await evaluate(run, "__whetstone.call()");
-  if (outcome === interrupted) return interrupted;
-  if (result === undefined) throw new Error(`the inspector did not call: ${JSON.stringify(outcome)}`);
-  if ("error" in result) throw result.error;
-  return result.value;
+  // Awaited in so many words: a promise that is only the value of a script is left alone, as in a cell.
+  return { js: `await __whetstone.call(${number})`, done };
 }
 
 /** The value that a remote object stands for, in a list: a promise of it alone would wait for what it promises, or call its `then`. */

@@ -1,16 +1,34 @@
 // The user's process: runs cells one after the other, shows what they give, tells what went wrong.
 import { Socket } from "node:net";
-import { createInterface } from "node:readline";
+import { comms, receive } from "./comms.ts";
 import { currentRun } from "./context.ts";
 import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
 import { describeError, interruptError, rememberCell } from "./errors.ts";
 import { formatResult } from "./format.ts";
-import { callWith, evaluate, guarded, interrupted, releaseObjects, startInterrupts } from "./guard.ts";
+import {
+  callBeside,
+  callGuarded,
+  callWith,
+  evaluate,
+  guarded,
+  interrupted,
+  releaseObjects,
+  startInterrupts,
+} from "./guard.ts";
 import { confirm, prompt } from "./input.ts";
 import { catchLateErrors } from "./late-errors.ts";
 import { createModules, forgetStopped } from "./modules.ts";
 import { captureOutput, send } from "./output.ts";
-import { type ErrorContent, type ExpressionResult, type RunRequest, requestFd, type View } from "./protocol.ts";
+import { createPacketReader } from "./packets.ts";
+import {
+  type CommRequest,
+  type ErrorContent,
+  type ExpressionResult,
+  type RunRequest,
+  requestFd,
+  type View,
+  type WorkerRequest,
+} from "./protocol.ts";
 import { beginTimers, endTimers, watchTimers } from "./timers.ts";
 
 /** What a cell gives: the view of its value, if it has one, or an error. */
@@ -28,6 +46,7 @@ provide({
   display,
   clearOutput,
   progress,
+  comms,
   prompt,
   confirm,
   require: modules.require,
@@ -41,8 +60,11 @@ catchLateErrors(reportLate);
 // An interrupt of the whole process group is for the front and for child processes.
 process.on("SIGINT", () => {});
 // The front is gone.
-const requests = new Socket({ fd: requestFd, readable: true, writable: false }).on("close", () => process.exit());
-createInterface(requests).on("line", (line) => void serve(JSON.parse(line)));
+new Socket({ fd: requestFd, readable: true, writable: false })
+  .on("close", () => process.exit())
+  .on("data", createPacketReader<WorkerRequest>(take));
+/** Settles when the cell or message whose turn it is has been served. */
+let turn: Promise<void> | undefined;
 send({ type: "ready" });
 setTimeout(startInterrupts, 0);
 
@@ -55,6 +77,35 @@ function provide(globals: Record<string, unknown>) {
 
 function reportLate(error: unknown) {
   send({ type: "late-error", run: currentRun(), error: describeError(error) });
+}
+
+function take(request: WorkerRequest & { buffers: Buffer[] }) {
+  if (request.type === "run") void inTurn(() => serve(request));
+  else if (turn === undefined) void inTurn(() => deliver(request, callGuarded));
+  // A front end does not wait for the cell: what it says is heard as soon as the cell awaits something.
+  else void deliver(request, (run, call) => Promise.race([callBeside(run, call), turn]));
+}
+
+/** One thing at a time can be stopped by the user. */
+async function inTurn(work: () => Promise<void>) {
+  while (turn !== undefined) await turn;
+  turn = work().finally(() => {
+    turn = undefined;
+  });
+}
+
+async function deliver(
+  request: CommRequest & { buffers: Buffer[] },
+  call: (run: number, handle: () => unknown) => Promise<unknown>,
+) {
+  const { run } = request;
+  const failed = (error: ErrorContent) => send({ type: "late-error", run, error });
+  try {
+    if ((await call(run, () => receive(request, request.buffers))) === interrupted) failed(interruptError);
+  } catch (error) {
+    failed(describeError(error));
+  }
+  send({ type: "delivered", run });
 }
 
 async function serve(request: RunRequest) {

@@ -3,6 +3,7 @@ import { Console } from "node:console";
 import { writeSync } from "node:fs";
 import { Writable } from "node:stream";
 import { currentRun } from "./context.ts";
+import { packetOf } from "./packets.ts";
 import { frameHead, markVariable, messageFd, stderrFd, stdoutFd, type WorkerMessage } from "./protocol.ts";
 
 /** A frame goes out in one write that the system does not split, so that no child's write falls inside it. */
@@ -55,11 +56,10 @@ function writeText(fd: number, text: string | Buffer) {
 }
 
 /** Tells the front something, in order with all text written before. */
-export function send(message: WorkerMessage) {
+export function send(message: WorkerMessage, buffers: readonly Uint8Array[] = []) {
   const number = seq + 1;
   // Before anything is written: it may throw.
-  const body = Buffer.from(`\0\0\0\0${JSON.stringify({ ...message, seq: number })}`);
-  body.writeUInt32LE(body.length - 4);
+  const body = packetOf({ ...message, seq: number }, buffers);
   writeFrame(stdoutFd, number, 0, "");
   writeFrame(stderrFd, number, 0, "");
   write(messageFd, body);

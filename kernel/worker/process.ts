@@ -3,7 +3,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { createOrder, type Listener } from "./frames.ts";
+import { packetOf } from "./packets.ts";
 import {
+  type CommRequest,
   type ErrorContent,
   type InputAnswer,
   inputFd,
@@ -14,6 +16,7 @@ import {
   requestFd,
   stderrFd,
   stdoutFd,
+  type WorkerRequest,
 } from "./protocol.ts";
 
 export interface UserProcessOptions {
@@ -28,6 +31,8 @@ export interface UserProcessOptions {
 
 export interface UserProcess {
   run(request: RunRequest): void;
+  /** Gives a comm message to the code of the cells, which answers `delivered`. */
+  deliver(request: CommRequest, buffers: readonly Buffer[]): void;
   /** Asks once; a worker that has not begun or is in native code does not hear it, so callers repeat it. */
   interrupt(run: number): void;
   answer(answer: InputAnswer): void;
@@ -52,7 +57,7 @@ const nodeOptions = [
 export function startUserProcess({ file, cwd, listener }: UserProcessOptions): UserProcess {
   let child: ChildProcess;
   let order: ReturnType<typeof createOrder>;
-  let waiting: string[] = [];
+  let waiting: Buffer[] = [];
   let ready = false;
   let failedStarts = 0;
   let stopped = false;
@@ -75,11 +80,11 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
         outOfMemory ||= name === "stderr" && text.includes("JavaScript heap out of memory");
         listener.text(run, name, text);
       },
-      message: (message) => {
-        if (message.type !== "ready") return listener.message(message);
+      message: (message, buffers) => {
+        if (message.type !== "ready") return listener.message(message, buffers);
         ready = true;
         failedStarts = 0;
-        for (const line of waiting) write(requestFd, line);
+        for (const packet of waiting) write(requestFd, packet);
         waiting = [];
       },
     });
@@ -116,20 +121,25 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
     (child.stdio[fd] as Writable).write(data);
   }
 
+  function ask(request: WorkerRequest, buffers: readonly Buffer[] = []) {
+    if (failedStarts >= maxFailedStarts) {
+      failedStarts = 0;
+      start();
+    }
+    const packet = packetOf(request, buffers);
+    if (ready) write(requestFd, packet);
+    else waiting.push(packet);
+  }
+
   return {
     get pid() {
       return child.pid;
     },
     run(request) {
-      if (failedStarts >= maxFailedStarts) {
-        failedStarts = 0;
-        start();
-      }
+      ask({ type: "run", ...request });
       order.startRun(request.run);
-      const line = `${JSON.stringify(request)}\n`;
-      if (ready) write(requestFd, line);
-      else waiting.push(line);
     },
+    deliver: ask,
     interrupt(run) {
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(run);

@@ -3,9 +3,9 @@
 /** Written by the worker: its own text, as frames, and what children and native code write, as raw bytes. */
 export const stdoutFd = 1;
 export const stderrFd = 2;
-/** Messages of the worker: frames of JSON with a length before them. */
+/** Messages of the worker: packets, see packets.ts. */
 export const messageFd = 3;
-/** Requests to the worker: lines of JSON. */
+/** Requests to the worker: packets. */
 export const requestFd = 4;
 /** Interrupts: four bytes, little-endian, the run that is meant. Read by a thread, so that a busy worker hears them too. */
 export const interruptFd = 5;
@@ -32,6 +32,19 @@ export interface RunRequest {
   silent: boolean;
 }
 
+/** A comm message of a client, for the cells' code. Its `run` is its own: what it causes belongs to it. */
+export interface CommRequest {
+  type: "comm";
+  run: number;
+  kind: CommKind;
+  content: { comm_id: string; target_name?: string; data?: unknown };
+  metadata: Record<string, unknown>;
+}
+
+export type CommKind = "comm_open" | "comm_msg" | "comm_close";
+
+export type WorkerRequest = ({ type: "run" } & RunRequest) | CommRequest;
+
 /** An error as Jupyter shows it. */
 export interface ErrorContent {
   ename: string;
@@ -53,6 +66,9 @@ export type WorkerMessage =
   | { type: "clear"; run: number; wait: boolean }
   | { type: "input"; run: number; prompt: string; password: boolean }
   | { type: "late-error"; run: number; error: ErrorContent }
+  | { type: "comm"; run: number; kind: CommKind; content: CommRequest["content"]; metadata: Record<string, unknown> }
+  /** The code of the cells has done with a comm message. */
+  | { type: "delivered"; run: number }
   | { type: "done"; run: number; view?: View; error?: ErrorContent; expressions?: Record<string, ExpressionResult> };
 
 /** The answer to an `input` message. */

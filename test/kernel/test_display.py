@@ -180,6 +180,11 @@ def test_hostile_values(kernel, name):
     assert kernel.run("1").result == "1"
 
 
+def test_a_view_that_takes_its_time(kernel):
+    data, _ = view(kernel, '({ [Symbol.for("Jupyter.display")]: () => new Promise((r) => setTimeout(() => r({ "text/html": "<i>late</i>" }), 100)) })')
+    assert data["text/html"] == "<i>late</i>"
+
+
 def test_promises_and_thenables_are_shown_as_they_are(kernel):
     assert view(kernel, "Promise.resolve(1)")[0]["text/plain"] == "Promise { 1 }"
     assert view(kernel, "new Promise(() => {})")[0]["text/plain"] == "Promise { <pending> }"
