@@ -1,22 +1,32 @@
 // The door of the engine. Importing it picks a device: env WHETSTONE_DEVICE, else the best one there is.
-import * as tf from "@tensorflow/tfjs";
+// The default import is the CommonJS module itself: what danfojs and others get from require.
+import tf from "@tensorflow/tfjs";
+import { observeKernels } from "./closure.ts";
 import { type DeviceType, useDevice } from "./devices.ts";
 import { registerDisplay } from "./display.ts";
 import { explainOpErrors } from "./errors.ts";
 import { registerGradients } from "./gradients.ts";
+import { shareTfjs } from "./share.ts";
 
+shareTfjs();
 registerDisplay();
 registerGradients();
 explainOpErrors();
+observeKernels();
 await useDevice((process.env.WHETSTONE_DEVICE as DeviceType | undefined) || "auto");
 
+export { checkpoint } from "./checkpoint.ts";
 export type { Device, DeviceType } from "./devices.ts";
 export { devices, useDevice } from "./devices.ts";
 export { valueAndGrad } from "./grad.ts";
 export type { JitOptions, Jitted } from "./jit.ts";
 export { jit } from "./jit.ts";
+export type { Lowered } from "./lowered.ts";
+export { lowered } from "./lowered.ts";
 export type { Memory } from "./memory.ts";
 export { memory } from "./memory.ts";
 export type { Tree } from "./pytree.ts";
 export * as random from "./random.ts";
+export type { ScanOptions } from "./scan.ts";
+export { scan } from "./scan.ts";
 export { tf };

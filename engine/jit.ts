@@ -4,11 +4,15 @@ import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
 import { explainCompiled, finish, locate } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { type Flat, flatten } from "./pytree.ts";
-import { type Compiled, Trace } from "./trace.ts";
+import { type Compiled, Trace, type TraceOptions } from "./trace.ts";
 
 export interface JitOptions {
   /** Indices of arguments whose tensors the call frees: `state = step(state, batch)` with `donate: [0]` keeps memory flat. */
   donate?: number[];
+  /** Indices of arguments that are passed as they are: functions, class instances. Another object is another program. */
+  static?: number[];
+  /** Compute matrix products in this dtype; everything else and their results stay float32. */
+  matmul?: "float32" | "bfloat16" | "float16";
 }
 
 /** A jitted function, and how many programs it has compiled. */
@@ -21,6 +25,9 @@ interface Program extends Compiled {
 
 let programs = 0;
 
+/** What a jitted function was made of. */
+export const origins = new WeakMap<object, { f: (...args: any[]) => any; options: JitOptions }>();
+
 /**
  * Compiles a pure function of tensors.
  *
@@ -32,14 +39,16 @@ let programs = 0;
  */
 export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions = {}): Jitted<F> {
   const cache = new Map<string, Program>();
-  const donate = options.donate ?? [];
+  const { donate = [], static: fixed = [], matmul } = options;
+  checkOptions(f, options);
   const label = f.name || "anonymous";
 
   const call = (...args: any[]) => {
     const backend = tensorflowBackend();
     // Inside another trace, or under eager autodiff, f is part of what is recorded there.
     if (backend?.native.tracer() || underTape()) return f(...args);
-    const flat = args.map((arg, i) => flatten(arg, `argument ${i}`));
+    const flat = args.map((arg, i) => (fixed.includes(i) ? asStatic(arg) : flatten(arg, `argument ${i}`)));
+    if (donate.length) checkDonated(flat, donate);
     const result = backend ? callCompiled(backend, flat) : tf.tidy(() => f(...args));
     if (donate.length)
       dispose(
@@ -54,7 +63,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     const key = `${native.device()}|${args.map((arg) => arg.key).join("|")}`;
     let program = cache.get(key);
     if (!program) {
-      program = trace(backend, f, label, args);
+      program = trace(backend, f, label, args, { matmul });
       cache.set(key, program);
     }
     const inputs = args.flatMap((arg) => arg.leaves.map((leaf) => native.get(backend.idOf(leaf)).handle!));
@@ -73,12 +82,61 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     return program.rebuild(leaves);
   }
 
-  return Object.assign(call as unknown as F, { cacheSize: () => cache.size });
+  const jitted = Object.assign(call as unknown as F, { cacheSize: () => cache.size });
+  origins.set(jitted, { f, options });
+  return jitted;
 }
 
-function trace(backend: TensorFlowBackend, f: (...args: any[]) => any, label: string, args: Flat[]): Program {
+function checkOptions(f: (...args: any[]) => any, { donate = [], static: fixed = [], matmul }: JitOptions) {
+  const name = f.name || "anonymous";
+  for (const i of [...donate, ...fixed])
+    if (!Number.isInteger(i) || i < 0) throw new Error(`jit(${name}): ${i} is not the index of an argument`);
+  const both = donate.find((i) => fixed.includes(i));
+  if (both !== undefined) throw new Error(`jit(${name}): argument ${both} cannot be donated and static`);
+  if (matmul !== undefined && !["float32", "bfloat16", "float16"].includes(matmul))
+    throw new Error(`jit(${name}): matmul is "${matmul}"; it can be "float32", "bfloat16" or "float16"`);
+}
+
+// A donated tensor is gone after the call: two places that share one, or an argument that is not there, are mistakes.
+function checkDonated(args: Flat[], donate: number[]) {
+  const seen = new Map<object, string>();
+  for (const i of donate) {
+    if (!args[i]) throw new Error(`jit: argument ${i} is to be donated, but ${args.length} were given`);
+    args[i].leaves.forEach((leaf, k) => {
+      const first = seen.get(leaf);
+      if (first)
+        throw new Error(`jit: ${args[i].paths[k]} is donated, and is the tensor that ${first} donates already`);
+      seen.set(leaf, args[i].paths[k]);
+    });
+  }
+  args.forEach((arg, i) => {
+    if (donate.includes(i)) return;
+    const at = arg.leaves.findIndex((leaf) => seen.has(leaf));
+    if (at >= 0) throw new Error(`jit: ${arg.paths[at]} is also donated as ${seen.get(arg.leaves[at])}`);
+  });
+}
+
+const identities = new WeakMap<object, number>();
+let nextIdentity = 0;
+
+function asStatic(value: unknown): Flat {
+  let key = `static ${typeof value} ${String(value)}`;
+  if ((typeof value === "object" && value !== null) || typeof value === "function") {
+    if (!identities.has(value)) identities.set(value, nextIdentity++);
+    key = `static #${identities.get(value)}`;
+  }
+  return { leaves: [], paths: [], key, rebuild: () => value };
+}
+
+function trace(
+  backend: TensorFlowBackend,
+  f: (...args: any[]) => any,
+  label: string,
+  args: Flat[],
+  options: TraceOptions,
+): Program {
   const { native } = backend;
-  const open = new Trace(backend);
+  const open = new Trace(backend, options);
   const random = Math.random;
   const { stackTraceLimit } = Error;
   let program: Program | undefined;

@@ -1,7 +1,7 @@
 // TensorFlow's C API by FFI: finds the shared libraries, loads them quietly and declares the functions the engine calls.
 // Signatures follow tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of TensorFlow 2.21. Pointers are bigints.
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { devNull, totalmem } from "node:os";
+import { devNull, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
 
@@ -74,6 +74,11 @@ const signatures = {
     "void *TF_GraphToFunction(void *graph, const char *name, uchar hash, int nops, void *ops, int ninputs, void *inputs, int noutputs, void *outputs, void *outputNames, void *options, const char *description, void *status)",
   TF_FunctionSetAttrValueProto:
     "void TF_FunctionSetAttrValueProto(void *fn, const char *name, const void *proto, size_t length, void *status)",
+  TF_SetAttrFuncName:
+    "void TF_SetAttrFuncName(void *description, const char *name, const char *function, size_t length)",
+  TF_SetAttrShapeList:
+    "void TF_SetAttrShapeList(void *description, const char *name, void *dims, void *ranks, int count)",
+  TF_GraphCopyFunction: "void TF_GraphCopyFunction(void *graph, void *fn, void *gradient, void *status)",
   TF_NewBuffer: "void *TF_NewBuffer()",
   TF_DeleteBuffer: "void TF_DeleteBuffer(void *buffer)",
   TF_GraphGetOpDef: "void TF_GraphGetOpDef(void *graph, const char *name, void *buffer, void *status)",
@@ -115,6 +120,10 @@ function libraryName(part: "cc" | "framework"): string {
   return process.platform === "darwin" ? `libtensorflow_${part}.2.dylib` : `libtensorflow_${part}.so.2`;
 }
 
+/** Programs with this in their name are written to `hloFolder`, a folder that is made when the first one is. */
+export const HLO_MARK = "whetstone_lowered";
+export const hloFolder = join(tmpdir(), `whetstone-hlo-${process.pid}`);
+
 let loaded: LibTensorFlow | undefined;
 
 /** Loads TensorFlow from `dir` once per process (0.7 s) and opens an eager context. */
@@ -127,6 +136,11 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   // oneDNN is on by default where the CPU has VNNI, so results would depend on the machine; TensorFlow 2.21's conv2d is wrong
   // with it (filter [1, 3], strides [1, 2], valid), and it saves no time in the GPT's step or in square matrix products.
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "0";
+  // XLA writes what it made of a program whose name has this mark; see lowered.ts.
+  if (!process.env.XLA_FLAGS?.includes("xla_dump_to")) {
+    const dump = `--xla_dump_to=${hloFolder} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=${HLO_MARK}`;
+    process.env.XLA_FLAGS = `${process.env.XLA_FLAGS ?? ""} ${dump}`.trim();
+  }
   const versionFile = join(dir, "version.json");
   const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");

@@ -1,6 +1,7 @@
 // Tracing: while a Trace is open, the binding's executeOp adds nodes to a TensorFlow graph, so that tfjs' own ops, its
 // autodiff and any optimizer written in them become one function, which XLA compiles.
 import * as tf from "@tensorflow/tfjs-core";
+import koffi from "koffi";
 import type { TensorFlowBackend } from "./backend.ts";
 import {
   type Binding,
@@ -11,10 +12,15 @@ import {
   type OpAttr,
   sizeOf,
   stringList,
+  TF_FLOAT,
   type Tracer,
 } from "./binding.ts";
 import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
+
+const TF_BFLOAT16 = 14;
+const TF_HALF = 19;
+const matrixProducts = new Set(["MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"]);
 
 // Ops that take a list of inputs, with how many single inputs stand before and after the list.
 const listInputs: Record<string, [before: number, after: number]> = {
@@ -34,12 +40,28 @@ const CONSTANT_SIZE = 64;
 /** A tensor from outside that the traced function uses: a handle, or a tf.Variable, whose value of the time of the call is taken. */
 type Capture = { handle: bigint } | { variable: tf.Variable };
 
+export interface TraceOptions {
+  /** dtype in which matrix products are computed; their results are float32 */
+  matmul?: "float32" | "bfloat16" | "float16";
+}
+
+/** Shape and dtype, TensorFlow's. */
+export interface Form {
+  shape: number[];
+  dtype: number;
+}
+
 export interface Compiled {
   name: string;
   outputs: { shape: number[]; dtype: number }[];
   captures: Capture[];
   /** number of graph nodes */
   nodes: number;
+}
+
+/** A result of a traced function. */
+export interface Result extends Form {
+  node: NodeOutput;
 }
 
 export class Trace implements Tracer {
@@ -51,10 +73,24 @@ export class Trace implements Tracer {
   readonly #captured = new Map<Entry, NodeOutput>();
   #count = 0;
 
-  constructor(backend: TensorFlowBackend) {
+  readonly #options: TraceOptions;
+  /** the trace whose graph calls this one's function: the body of a loop takes values from it as inputs */
+  readonly #parent: Trace | undefined;
+  /** what the body of a loop takes from its parent, in the order of its own inputs */
+  readonly taken: Entry[] = [];
+  readonly #takenNodes: NodeOutput[] = [];
+
+  constructor(backend: TensorFlowBackend, options: TraceOptions = {}, parent?: Trace) {
     this.#backend = backend;
     this.#binding = backend.native;
+    this.#options = options;
+    this.#parent = parent;
     this.#graph = this.#binding.lib.TF_NewGraph();
+  }
+
+  /** A trace of a function that this one calls. */
+  child(): Trace {
+    return new Trace(this.#backend, this.#options, this);
   }
 
   refuse(what: string): Error {
@@ -71,23 +107,34 @@ export class Trace implements Tracer {
 
   /** A new input of the function, as a tensor to call the user's function with. */
   input(like: tf.Tensor): tf.Tensor {
-    const { shape, dtype } = this.#binding.get(this.#backend.idOf(like));
-    const node = this.#placeholder({ shape, dtype });
-    return this.#backend.createOutputTensor(this.#binding.add({ shape, dtype, node, tracer: this }));
+    return this.inputOf(this.#binding.get(this.#backend.idOf(like)));
+  }
+
+  /** The same for a shape and dtype. */
+  inputOf({ shape, dtype }: Form): tf.Tensor {
+    const node = this.#input({ shape, dtype });
+    return this.#tensor({ shape, dtype, node, tracer: this });
+  }
+
+  #tensor(entry: Entry): tf.Tensor {
+    return this.#backend.createOutputTensor(this.#binding.add(entry));
   }
 
   /** The node that computes a result of the function. */
-  output(tensor: tf.Tensor): { node: NodeOutput; shape: number[]; dtype: number } {
+  output(tensor: tf.Tensor): Result {
     const entry = this.#binding.get(this.#backend.idOf(tensor));
     // Identity: TensorFlow refuses a function whose output is one of its inputs, and one output twice.
-    const d = this.#begin("Identity");
-    this.#binding.lib.TF_AddInput(d, this.#nodeOf(entry));
-    return { node: this.#finish(d, "Identity"), shape: entry.shape, dtype: entry.dtype };
+    return this.#identity(this.#nodeOf(entry), entry);
   }
 
   executeOp(name: string, attrs: OpAttr[], inputs: Entry[], outputs: number): Entry[] {
     const { lib } = this.#binding;
-    const nodes = inputs.map((entry) => this.#nodeOf(entry));
+    let nodes = inputs.map((entry) => this.#nodeOf(entry));
+    const low = this.#lowPrecision(name, inputs);
+    if (low) {
+      nodes = nodes.map((node) => this.#cast(node, TF_FLOAT, low));
+      attrs = attrs.map((attr) => (attr.value === TF_FLOAT ? { ...attr, value: low } : attr));
+    }
     const d = this.#begin(name);
     const list = listInputs[name];
     if (list) {
@@ -102,6 +149,29 @@ export class Trace implements Tracer {
     for (const attr of attrs) if (!list || !listLengths.has(attr.name)) this.#setAttr(d, attr);
     const what = `${name}(${inputs.map(describe).join(", ")})`;
     const { oper } = this.#finish(d, what);
+    if (low) return this.#outputs(this.#cast({ oper, index: 0 }, low, TF_FLOAT).oper, 1, what);
+    return this.#outputs(oper, outputs, what);
+  }
+
+  // Matrix products of float32 in a lower precision, where the user asked for it.
+  #lowPrecision(name: string, inputs: Entry[]): number | undefined {
+    const { matmul } = this.#options;
+    if (!matmul || matmul === "float32" || !matrixProducts.has(name)) return undefined;
+    if (inputs.some(({ dtype }) => dtype !== TF_FLOAT)) return undefined;
+    return matmul === "bfloat16" ? TF_BFLOAT16 : TF_HALF;
+  }
+
+  #cast(node: NodeOutput, from: number, to: number): NodeOutput {
+    const { lib } = this.#binding;
+    const d = this.#begin("Cast");
+    lib.TF_AddInput(d, node);
+    lib.TF_SetAttrType(d, "SrcT", from);
+    lib.TF_SetAttrType(d, "DstT", to);
+    return this.#finish(d, "Cast");
+  }
+
+  #outputs(oper: bigint, outputs: number, what: string): Entry[] {
+    const { lib } = this.#binding;
     return Array.from({ length: outputs }, (_, index) => {
       const node = { oper, index };
       const rank: number = lib.TF_GraphGetTensorNumDims(this.#graph, node, lib.status);
@@ -115,17 +185,73 @@ export class Trace implements Tracer {
     });
   }
 
-  /** Makes the graph a function that XLA compiles at its first call. */
-  compile(name: string, outputs: { node: NodeOutput; shape: number[]; dtype: number }[]): Compiled {
+  /**
+   * A loop in this graph: `condition` and `body` take and give the values of `state`, and after them `body` takes what it
+   * closes over, which stays as it is. Both are traces made by `child()`.
+   */
+  loop(
+    name: string,
+    condition: Trace,
+    body: Trace,
+    state: tf.Tensor[],
+    results: Result[],
+    goesOn: Result,
+  ): tf.Tensor[] {
     const { lib } = this.#binding;
+    const start = [...state.map((tensor) => this.#binding.get(this.#backend.idOf(tensor))), ...body.taken];
+    // What the body does not change, it hands on.
+    const handedOn = body.#takenNodes.map((node, i) => body.#identity(node, body.taken[i]));
+    for (const entry of body.taken) condition.#input(entry);
+    const functions = [
+      condition.#toFunction(`${name}_condition`, [goesOn]),
+      body.#toFunction(`${name}_body`, [...results, ...handedOn]),
+    ];
+    for (const fn of functions) {
+      lib.TFE_ContextAddFunction(lib.context, fn, lib.status);
+      lib.check(name);
+      lib.TF_GraphCopyFunction(this.#graph, fn, null, lib.status);
+      lib.check(name);
+      lib.TF_DeleteFunction(fn);
+    }
+    const nodes = start.map((entry) => this.#nodeOf(entry));
+    const d = this.#begin("StatelessWhile");
+    lib.TF_AddInputList(d, packOutputs(nodes), nodes.length);
+    for (const [attr, fn] of [
+      ["cond", `${name}_condition`],
+      ["body", `${name}_body`],
+    ])
+      lib.TF_SetAttrFuncName(d, attr, fn, fn.length);
+    const shapes = start.map(({ shape }) => dims(shape));
+    lib.TF_SetAttrShapeList(
+      d,
+      "output_shapes",
+      BigUint64Array.from(shapes, (shape) => koffi.address(shape)),
+      Int32Array.from(shapes, (shape) => shape.length),
+      shapes.length,
+    );
+    const { oper } = this.#finish(d, name);
+    return this.#outputs(oper, start.length, name)
+      .slice(0, state.length)
+      .map((entry) => this.#tensor(entry));
+  }
+
+  #identity(node: NodeOutput, { shape, dtype }: Form): Result {
+    const d = this.#begin("Identity");
+    this.#binding.lib.TF_AddInput(d, node);
+    return { node: this.#finish(d, "Identity"), shape, dtype };
+  }
+
+  #toFunction(name: string, outputs: Result[]): bigint {
+    const { lib } = this.#binding;
+    const inputs = [...this.#inputs, ...this.#takenNodes];
     const fn: bigint = lib.TF_GraphToFunction(
       this.#graph,
       name,
       0,
       -1,
       null,
-      this.#inputs.length,
-      packOutputs(this.#inputs),
+      inputs.length,
+      packOutputs(inputs),
       outputs.length,
       packOutputs(outputs.map((o) => o.node)),
       null,
@@ -133,7 +259,14 @@ export class Trace implements Tracer {
       null,
       lib.status,
     );
-    lib.check(`jit ${name}`);
+    lib.check(name);
+    return fn;
+  }
+
+  /** Makes the graph a function that XLA compiles at its first call. */
+  compile(name: string, outputs: Result[]): Compiled {
+    const { lib } = this.#binding;
+    const fn = this.#toFunction(name, outputs);
     // AttrValue { b: true } of attr_value.proto: field 5, varint 1
     lib.TF_FunctionSetAttrValueProto(fn, "_XlaMustCompile", Uint8Array.of(0x28, 0x01), 2, lib.status);
     lib.check(`jit ${name}`);
@@ -153,10 +286,8 @@ export class Trace implements Tracer {
   }
 
   #nodeOf(entry: Entry): NodeOutput {
-    if (entry.node) {
-      if (entry.tracer !== this) throw entry.tracer!.refuse("use a value of another jit trace");
-      return entry.node;
-    }
+    if (entry.node && entry.tracer === this) return entry.node;
+    if (entry.node && !this.#isWithin(entry.tracer)) throw entry.tracer!.refuse("use a value of another jit trace");
     let node = this.#captured.get(entry);
     if (!node) {
       node = this.#capture(entry);
@@ -165,19 +296,33 @@ export class Trace implements Tracer {
     return node;
   }
 
+  #isWithin(tracer: Tracer | undefined): boolean {
+    return this.#parent !== undefined && (this.#parent === tracer || this.#parent.#isWithin(tracer));
+  }
+
   #capture(entry: Entry): NodeOutput {
     const { lib } = this.#binding;
+    if (entry.node) return this.#take(entry);
     const variable = entry.literal ? undefined : this.#variableOf(entry);
+    if (variable && this.#parent) return this.#take(entry);
     if (variable) {
       this.#captures.push({ variable });
-      return this.#placeholder(entry);
+      return this.#input(entry);
     }
     if (entry.literal || sizeOf(entry.shape) <= CONSTANT_SIZE) return this.#constant(entry);
+    if (this.#parent) return this.#take(entry);
     // A handle of our own: the caller may dispose its tensor.
     const handle: bigint = lib.TFE_TensorHandleCopySharingTensor(entry.handle, lib.status);
     lib.check(`capturing ${describe(entry)}`);
     this.#captures.push({ handle });
-    return this.#placeholder(entry);
+    return this.#input(entry);
+  }
+
+  #take(entry: Entry): NodeOutput {
+    const node = this.#placeholder(entry);
+    this.taken.push(entry);
+    this.#takenNodes.push(node);
+    return node;
   }
 
   #variableOf(entry: Entry): tf.Variable | undefined {
@@ -198,12 +343,16 @@ export class Trace implements Tracer {
     return this.#finish(d, `constant ${describe(entry)}`);
   }
 
-  #placeholder({ shape, dtype }: { shape: number[]; dtype: number }): NodeOutput {
+  #placeholder({ shape, dtype }: Form): NodeOutput {
     const { lib } = this.#binding;
     const d = this.#begin("Placeholder");
     lib.TF_SetAttrType(d, "dtype", dtype);
     lib.TF_SetAttrShape(d, "shape", dims(shape), shape.length);
-    const node = this.#finish(d, "input");
+    return this.#finish(d, "input");
+  }
+
+  #input(form: Form): NodeOutput {
+    const node = this.#placeholder(form);
     this.#inputs.push(node);
     return node;
   }

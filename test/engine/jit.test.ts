@@ -1,6 +1,6 @@
 // jit and valueAndGrad: same numbers as eager, caching, errors that name the line, memory.
 import assert from "node:assert/strict";
-import { jit, memory, random, tf, useDevice, valueAndGrad } from "@whetstone/engine";
+import { jit, lowered, memory, random, tf, useDevice, valueAndGrad } from "@whetstone/engine";
 import * as gpt from "../bench/gpt.ts";
 
 const tiny: gpt.GptConfig = { layers: 2, width: 16, heads: 2, ctx: 8, vocab: 31, batch: 2 };
@@ -124,6 +124,75 @@ describe("jit", function () {
       assert.ok(Math.random() < 1);
     });
   }
+
+  it("refuses control flow on a traced value, with the line", () => {
+    const branches: ((x: tf.Tensor) => unknown)[] = [
+      (x) => ((x as never) > 0 ? x : tf.neg(x)),
+      (x) => (Number(tf.sum(x)) > 0 ? x : tf.neg(x)),
+      (x) => tf.neg(`${x}` ? x : x),
+    ];
+    for (const f of branches) assert.throws(() => jit(f as any)(tf.ones([2])), /while tracing at .*jit\.test\.ts:\d+/);
+  });
+
+  it("passes static arguments as they are; another object is another program", () => {
+    let traced = 0;
+    const f = jit(
+      (x: tf.Tensor, act: (y: tf.Tensor) => tf.Tensor, cfg: Map<string, number>) => {
+        traced++;
+        return tf.mul(act(x), cfg.get("k")!);
+      },
+      { static: [1, 2] },
+    );
+    const cfg = new Map([["k", 3]]);
+    const square = (y: tf.Tensor) => tf.square(y);
+    assert.equal(f(tf.scalar(2), square, cfg).dataSync()[0], 12);
+    assert.equal(f(tf.scalar(3), square, cfg).dataSync()[0], 27);
+    assert.equal(traced, 1);
+    assert.equal(f(tf.scalar(3), (y) => tf.neg(y), cfg).dataSync()[0], -9);
+    assert.equal(f.cacheSize(), 2);
+  });
+
+  it("checks donated arguments", () => {
+    const f = jit((a: tf.Tensor, b: tf.Tensor) => tf.add(a, b), { donate: [0] });
+    const [x, y] = [tf.ones([2]), tf.ones([2])];
+    assert.throws(() => f(x, x), /argument 1 is also donated as argument 0/);
+    assert.ok(!x.isDisposed, "nothing is freed when the call is refused");
+    f(x, y);
+    assert.ok(x.isDisposed && !y.isDisposed);
+    assert.throws(() => f(x, y), /argument 0 is a disposed tensor/);
+    const pairs = jit((a: tf.Tensor[]) => tf.add(a[0], a[1]), { donate: [0] });
+    assert.throws(() => pairs([y, y]), /argument 0\[1\] is donated, and is the tensor that argument 0\[0\] donates/);
+    assert.throws(() => jit((a: tf.Tensor) => a, { donate: [3] })(y), /argument 3 is to be donated, but 1 were given/);
+    assert.throws(() => jit((a: tf.Tensor) => a, { donate: [0], static: [0] }), /cannot be donated and static/);
+  });
+
+  it("computes matrix products in bfloat16 where asked, gradients too", () => {
+    const a = random.normal(random.key(1), [16, 32]);
+    const b = random.normal(random.key(2), [32, 8]);
+    const loss = (p: { a: tf.Tensor; b: tf.Tensor }) => tf.sum(tf.square(tf.matMul(p.a, p.b)));
+    const step = (p: { a: tf.Tensor; b: tf.Tensor }) => valueAndGrad(loss)(p);
+    const [full, low] = [jit(step)({ a, b }), jit(step, { matmul: "bfloat16" })({ a, b })];
+    assert.equal(low.grads.a.dtype, "float32");
+    const error = (x: tf.Tensor, y: tf.Tensor) => tf.div(tf.norm(tf.sub(x, y)), tf.norm(y)).dataSync()[0];
+    for (const [x, y] of [
+      [low.value, full.value],
+      [low.grads.a, full.grads.a],
+      [low.grads.b, full.grads.b],
+    ]) {
+      // 8 bits of mantissa: not the same, and not far.
+      assert.ok(error(x, y) > 1e-6 && error(x, y) < 2e-2, `relative error ${error(x, y)}`);
+    }
+    assert.match(lowered(jit(step, { matmul: "bfloat16" }), { a, b }).before, /bf16\[/);
+    assert.throws(() => jit(step, { matmul: "int8" as never }), /matmul is "int8"; it can be/);
+  });
+
+  it("shows the HLO, as traced and as it runs", () => {
+    const { hlo, before, bytes } = lowered((x: tf.Tensor) => tf.tanh(tf.add(tf.exp(x), 1)), tf.ones([64]));
+    assert.match(before, /tanh\(/);
+    assert.match(hlo, /is_scheduled=true/);
+    assert.match(hlo, /fusion\(/);
+    assert.ok(bytes >= 2 * 64 * 4 && bytes < 4096, `${bytes} bytes`);
+  });
 
   it("refuses a variable's assignment, a promise, and an argument that is no tensor", () => {
     const variable = tf.variable(tf.scalar(1), true, "counter");

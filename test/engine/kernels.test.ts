@@ -15,6 +15,8 @@ const references: Record<string, Read[][]> = JSON.parse(
 /** Kernels without a row, and why. */
 const without: Record<string, string> = {
   Multinomial: "draws at random: its distribution is tested in random.test.ts",
+  Scan: "the loop of scan(), tested in scan.test.ts",
+  Checkpoint: "the function of checkpoint(), tested in scan.test.ts",
 };
 
 const valueShape = "the shape of its result depends on values";

@@ -4,11 +4,11 @@ import { memory, tf } from "@whetstone/engine";
 const held: tf.Tensor[] = [];
 let message = "";
 try {
-  while (held.length < 1000) held.push(tf.add(tf.fill([1024, 1024, 16], 1), 1));
+  while (held.length < 1000) held.push(tf.tidy(() => tf.add(tf.fill([1024, 1024, 16], 1), 1)));
 } catch (error) {
   message = (error as Error).message;
 }
 const peak = memory().bytes;
 tf.dispose(held);
-const after = tf.sum(tf.fill([1024, 1024, 16], 2)).dataSync()[0];
+const after = tf.sum(tf.fill([1024, 1024], 2)).dataSync()[0];
 console.log(JSON.stringify({ message, peak, after, limit: memory().limit }));

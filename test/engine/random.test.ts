@@ -1,7 +1,7 @@
 // Random numbers against jax.random, and equal in eager, jit and on WASM.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { jit, random, tf, useDevice } from "@whetstone/engine";
+import { jit, random, scan, tf, useDevice } from "@whetstone/engine";
 
 const { cases } = JSON.parse(readFileSync(`${import.meta.dirname}/fixtures/random.json`, "utf8"));
 const data = (x: tf.Tensor) => Array.from(x.dataSync());
@@ -59,6 +59,89 @@ describe("random", function () {
     assert.equal(masks[0], masks[2]);
     assert.notEqual(masks[0], masks[1]);
     assert.equal(masks[1], data(random.bernoulli(random.fold(key, 1), 0.5, [64])).join(""));
+  });
+
+  // Fixed keys: the bounds are those of the statistics at 1 in 10 000, and the draws are always the same.
+  const n = 50_000;
+  /** greatest distance of the empirical distribution from `cdf`, times sqrt(n); above 2.23 once in 10 000 */
+  const kolmogorov = (draws: number[], cdf: (x: number) => number) => {
+    const sorted = draws.slice().sort((a, b) => a - b);
+    const gap = sorted.map((x, i) => Math.max(Math.abs(cdf(x) - i / n), Math.abs((i + 1) / n - cdf(x))));
+    return Math.sqrt(n) * gap.reduce((a, b) => Math.max(a, b));
+  };
+  const moments = (draws: number[]) => {
+    const mean = draws.reduce((a, b) => a + b) / n;
+    const central = (k: number) => draws.reduce((sum, x) => sum + (x - mean) ** k, 0) / n;
+    return { mean, variance: central(2), skew: central(3) / central(2) ** 1.5, kurtosis: central(4) / central(2) ** 2 };
+  };
+  const within = (name: string, found: number, wanted: number, sd: number) =>
+    assert.ok(Math.abs(found - wanted) < 4 * sd, `${name} ${found}, wanted ${wanted} within ${4 * sd}`);
+
+  it("is uniform: moments and Kolmogorov-Smirnov", () => {
+    const draws = data(random.uniform(random.key(11), [n], -1, 3));
+    const { mean, variance } = moments(draws);
+    within("mean", mean, 1, Math.sqrt(16 / 12 / n));
+    within("variance", variance, 16 / 12, Math.sqrt(16 ** 2 / 180 / n));
+    assert.ok(kolmogorov(draws, (x) => (x + 1) / 4) < 2.23);
+    assert.ok(draws.every((x) => x >= -1 && x < 3));
+  });
+
+  it("is normal: moments to the fourth and Kolmogorov-Smirnov", async () => {
+    const draws = data(random.normal(random.key(12), [n], 2, 3));
+    const { mean, variance, skew, kurtosis } = moments(draws);
+    within("mean", mean, 2, 3 / Math.sqrt(n));
+    within("variance", variance, 9, 9 * Math.sqrt(2 / n));
+    within("skew", skew, 0, Math.sqrt(6 / n));
+    within("kurtosis", kurtosis, 3, Math.sqrt(24 / n));
+    const erf = data(tf.erf(tf.tensor1d(draws.map((x) => (x - 2) / 3 / Math.SQRT2))));
+    const cdf = new Map(draws.map((x, i) => [x, (1 + erf[i]) / 2]));
+    assert.ok(kolmogorov(draws, (x) => cdf.get(x)!) < 2.23);
+  });
+
+  it("bernoulli and the words' bits are fair, split keys and steps are independent", () => {
+    within("p", data(random.bernoulli(random.key(13), 0.3, [n])).reduce((a, b) => a + b) / n, 0.3, Math.sqrt(0.21 / n));
+    const words = data(random.bits(random.key(14), [n]));
+    for (let bit = 0; bit < 32; bit++)
+      within(`bit ${bit}`, words.filter((word) => (word >>> bit) & 1).length / n, 0.5, 0.5 / Math.sqrt(n));
+    const correlation = (a: number[], b: number[]) => a.reduce((sum, x, i) => sum + x * b[i], 0) / n;
+    const [k, l] = random.split(random.key(15));
+    const [x, y] = [k, l].map((key) => data(random.normal(key, [n])));
+    within("correlation of two keys", correlation(x, y), 0, 1 / Math.sqrt(n));
+    within(
+      "correlation of neighbours",
+      correlation(x.slice(0, -1).concat(0), x.slice(1).concat(0)),
+      0,
+      1 / Math.sqrt(n),
+    );
+    const [s, t] = [0, 1].map((step) => data(random.normal(random.fold(k, step), [n])));
+    within("correlation of two steps", correlation(s, t), 0, 1 / Math.sqrt(n));
+  });
+
+  it("tf.multinomial draws each class as often as it should", () => {
+    const p = [0.1, 0.2, 0.7];
+    const drawn = data(tf.multinomial(tf.log(tf.tensor1d(p)) as tf.Tensor1D, n, 5));
+    for (const [k, wanted] of p.entries())
+      within(`class ${k}`, drawn.filter((x) => x === k).length / n, wanted, Math.sqrt((wanted * (1 - wanted)) / n));
+  });
+
+  it("dropout inside jit is fresh at every step of a scan, keeps the mean, and repeats with its key", () => {
+    const run = jit((key: tf.Tensor) =>
+      scan(
+        (k: tf.Tensor, _: null): [tf.Tensor, tf.Tensor] => {
+          const [next, now] = random.split(k);
+          const mask = random.bernoulli(now, 0.8, [500]);
+          return [next, tf.div(tf.cast(mask, "float32"), 0.8)];
+        },
+        key,
+        null,
+        { length: 20 },
+      ),
+    );
+    const [, masks] = run(random.key(16));
+    const rows = (masks.arraySync() as number[][]).map((row) => row.map((x) => (x > 0 ? 1 : 0)).join(""));
+    assert.equal(new Set(rows).size, 20);
+    within("mean", tf.mean(masks).dataSync()[0], 1, Math.sqrt(0.25 / 10_000));
+    assert.deepEqual(data(run(random.key(16))[1]), data(masks));
   });
 
   it("names a wrong key and a wrong seed", () => {
