@@ -2,6 +2,7 @@
 // is open, `executeOp` adds a node to its graph instead of running the op (see trace.ts).
 import type { LibTensorFlow } from "./libtensorflow.ts";
 import { mostInputs } from "./op-def.ts";
+import { watchPressure } from "./pressure.ts";
 
 export const TF_FLOAT = 1;
 export const TF_INT32 = 3;
@@ -79,6 +80,7 @@ export function createBinding(lib: LibTensorFlow) {
   let device = "";
   let liveBytes = 0;
   let peakBytes = 0;
+  const pressure = watchPressure();
 
   function add(entry: Entry): Metadata {
     const id = nextId++;
@@ -86,6 +88,7 @@ export function createBinding(lib: LibTensorFlow) {
     if (entry.handle !== undefined) {
       liveBytes += bytesOf(entry);
       if (liveBytes > peakBytes) peakBytes = liveBytes;
+      pressure.grown(liveBytes);
     }
     return { id, shape: entry.shape, dtype: entry.dtype };
   }
@@ -292,6 +295,7 @@ export function createBinding(lib: LibTensorFlow) {
       entries.delete(id);
       if (entry.handle === undefined) return;
       liveBytes -= bytesOf(entry);
+      pressure.shrunk(liveBytes);
       lib.TFE_DeleteTensorHandle(entry.handle);
     },
     tensorDataSync(id: number): any {

@@ -31,6 +31,22 @@ describe("memory", function () {
     assert.equal(after, 2 * 2 ** 20);
   });
 
+  it("collects before abandoned tensors fill the machine, in a loop that only yields", async () => {
+    // A training loop whose old state is dropped: 4 GB in all, a megabyte of JavaScript.
+    const step = jit((x: tf.Tensor) => tf.add(x, 1));
+    let most = 0;
+    let state: tf.Tensor = tf.zeros([1024, 1024, 2]);
+    const before = memory().bytes;
+    for (let i = 0; i < 500; i++) {
+      state = step(state);
+      most = Math.max(most, memory().bytes - before);
+      await tf.nextFrame();
+    }
+    assert.equal(state.slice([0, 0, 0], [1, 1, 1]).dataSync()[0], 500);
+    state.dispose();
+    assert.ok(most < 1.5 * 2 ** 30, `${(most / 1e9).toFixed(1)} GB were alive at once`);
+  });
+
   it("frees native tensors that nobody holds once they are collected", async () => {
     setFlagsFromString("--expose-gc");
     const gc = runInNewContext("gc") as () => void;
