@@ -326,6 +326,9 @@ export function createBinding(lib: LibTensorFlow) {
     },
     device: () => device,
     memory: () => ({ numHandles: entries.size, liveBytes, peakBytes }),
+    resetPeak() {
+      peakBytes = liveBytes;
+    },
     tracer: () => tracer,
     setTracer(next: Tracer | undefined) {
       tracer = next;

@@ -24,7 +24,7 @@ export { jit } from "./jit.ts";
 export type { Lowered } from "./lowered.ts";
 export { lowered } from "./lowered.ts";
 export type { Memory } from "./memory.ts";
-export { memory } from "./memory.ts";
+export { memory, resetPeak } from "./memory.ts";
 export type { Tree } from "./pytree.ts";
 export * as random from "./random.ts";
 export type { ScanOptions } from "./scan.ts";

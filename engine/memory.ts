@@ -8,7 +8,7 @@ export interface Memory {
   numTensors: number;
   /** bytes of their data; views share it */
   bytes: number;
-  /** most bytes of native tensors alive at once so far (TensorFlow devices) */
+  /** most bytes of native tensors alive at once, since the start or the last `resetPeak` (TensorFlow devices) */
   peakBytes?: number;
   /** native tensor handles (TensorFlow devices) */
   numHandles?: number;
@@ -28,4 +28,9 @@ export function memory(): Memory {
     numHandles: native.numHandles,
     limit: memoryLimit(),
   };
+}
+
+/** Lets `peakBytes` begin anew: to measure what one call needs. */
+export function resetPeak(): void {
+  tensorflowBackend()?.native.resetPeak();
 }
