@@ -5,7 +5,7 @@ import { make } from "./compare.ts";
 import { draw, type Spec } from "./draw.ts";
 import { type Drawn, drawsOf, table } from "./kernel-table.ts";
 
-const DRAWS = 6;
+const DRAWS = 4;
 /** places of each input that are moved */
 const PLACES = 5;
 
