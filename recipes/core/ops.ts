@@ -18,8 +18,11 @@ export function embed(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
 // Some backends (tfjs' own WASM) lack the kernel that adds rows up; a product with one-hot rows does the same.
 function scatterRows(rows: tf.Tensor, ids: tf.Tensor1D, vocab: number): tf.Tensor {
   if (tf.getKernel("UnsortedSegmentSum", tf.getBackend())) return tf.unsortedSegmentSum(rows, ids, vocab);
-  return tf.matMul(tf.oneHot(ids, vocab, 1, 0, "float32") as tf.Tensor2D, rows as tf.Tensor2D, true);
+  return tf.matMul(oneHot(ids, vocab), rows, true);
 }
+
+// The dtype that oneHot takes is not asked for: tfjs' WASM kernel writes integers into whatever it is.
+const oneHot = (ids: tf.Tensor, vocab: number) => tf.cast(tf.oneHot(ids, vocab), "float32");
 
 /**
  * -log softmax(logits)[id] at each position. logits [..., V], ids [...]; the result has the shape of ids.
@@ -31,15 +34,14 @@ export function crossEntropyEach(logits: tf.Tensor, ids: tf.Tensor): tf.Tensor {
     throw new Error(`crossEntropy: logits are [${logits.shape}], ids [${ids.shape}]; wanted logits [...ids, V].`);
   }
   const labels = tf.cast(tf.reshape(ids, [-1]), "int32") as tf.Tensor1D;
-  const oneHot = (ids: tf.Tensor) => tf.oneHot(ids, vocab, 1, 0, "float32");
   const each = tf.customGrad((x, save) => {
     const shifted = tf.sub(x as tf.Tensor, tf.max(x as tf.Tensor, -1, true));
     const logProbs = tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true))); // [N, V]
     (save as tf.GradSaveFunc)([logProbs, labels]);
     return {
-      value: tf.neg(tf.sum(tf.mul(logProbs, oneHot(labels)), -1)),
+      value: tf.neg(tf.sum(tf.mul(logProbs, oneHot(labels, vocab)), -1)),
       gradFunc: (dy: tf.Tensor, [logProbs, ids]: tf.Tensor[]) =>
-        tf.mul(tf.sub(tf.exp(logProbs), oneHot(ids)), tf.expandDims(dy, -1)),
+        tf.mul(tf.sub(tf.exp(logProbs), oneHot(ids, vocab)), tf.expandDims(dy, -1)),
     };
   })(tf.reshape(logits, [-1, vocab]));
   return tf.reshape(each, ids.shape);

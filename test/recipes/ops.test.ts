@@ -1,6 +1,6 @@
 // What transformers need of operations: values by their formulas in double precision, gradients by central differences.
 import assert from "node:assert/strict";
-import { jit, tf } from "@whetstone/engine";
+import { jit, tf, useDevice } from "@whetstone/engine";
 import { valueAndGrads } from "../../recipes/core/grad.ts";
 import { capture, compose, linear } from "../../recipes/core/linear.ts";
 import {
@@ -132,6 +132,27 @@ describe("ops", () => {
       /logits are \[3,5\], ids \[4\]; wanted logits \[...ids, V\]/,
     );
     assert.throws(() => crossEntropy(x, ids, tf.ones([3, 1])), /mask is \[3,1\], ids are \[3\]/);
+  });
+
+  it("crossEntropy and embed are the same on WASM, the floor of all devices", async () => {
+    const [values, table] = [list(x), list(rng(2).normal([5, 4]))];
+    const run = () => {
+      const loss = (p: Params) => {
+        const logits = tf.matMul(p.x, embed(p.table, tf.tensor1d([4, 0, 1, 4, 2], "int32")) as tf.Tensor2D); // [3, 4]
+        return crossEntropy(logits, tf.tensor1d([0, 3, 2], "int32"));
+      };
+      const params = { x: tf.tensor2d(values, [rows, width]), table: tf.tensor2d(table, [5, 4]) };
+      const { value, grads } = valueAndGrads(loss)(params);
+      return [list(value), list(grads.x), list(grads.table)];
+    };
+    const wanted = run();
+    await useDevice("wasm");
+    try {
+      const found = run();
+      for (const i of wanted.keys()) near(found[i], wanted[i], 1e-5);
+    } finally {
+      await useDevice("auto");
+    }
   });
 
   it("embed takes rows; its gradient adds up where an id comes twice, with and without the kernel for it", () => {
