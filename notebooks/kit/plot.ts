@@ -127,7 +127,7 @@ export function liveLine(options: Labels & Axes): LiveLine {
       .join(", ")}`,
   });
   let shown: ReturnType<typeof show> | undefined;
-  let last = 0;
+  let last = -Infinity;
   return {
     push(x, y, name = "loss") {
       points(name, [x], [y], options);

@@ -4,8 +4,8 @@ import { escapeHTML, readable, show } from "./show.ts";
 export interface Prediction {
   question: string;
   guess: number;
-  /** Shows guess and result side by side and returns how far off the guess was: result / guess (for a guess of 0 that is infinite). */
-  reveal(measured: number): number;
+  /** Shows guess and result side by side, and how many times the guess the result is. */
+  reveal(measured: number): void;
 }
 
 /** Asks a question and keeps the reader's guess until `reveal`. */
@@ -35,7 +35,6 @@ export function predict(question: string, guess: number, { unit = "" } = {}): Pr
         question,
         verdict,
       );
-      return ratio;
     },
   };
 }

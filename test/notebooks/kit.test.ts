@@ -151,14 +151,14 @@ describe("kit: check and predict", () => {
 
   it("keeps the guess and shows it beside the result", () => {
     const guess = predict("How many?", 100, { unit: "steps" });
-    assert.equal(guess.reveal(250), 2.5);
+    guess.reveal(250);
     assert.match(
       shown[1]!["text/plain"],
       /Guess: 100 steps\. Measured: 250 steps \(the result is 2\.5 times the guess\)/,
     );
-    assert.equal(predict("None?", 0).reveal(0), 1);
+    predict("None?", 0).reveal(0);
     assert.match(shown.at(-1)!["text/plain"], /exactly right/);
-    assert.equal(predict("None?", 0).reveal(3), Infinity);
+    predict("None?", 0).reveal(3);
     assert.match(shown.at(-1)!["text/plain"], /the result is 3 away/);
     assert.throws(() => predict("?", Number.NaN), /must be a number/);
     assert.throws(() => predict("?", 1).reveal(Number.NaN), /what was measured is NaN/);
