@@ -49,7 +49,9 @@ interface ProgramInternals extends ts.Program {
 /** Where the kernel's own files are: the folder of the bundle, or of this file. */
 const here = import.meta.dirname;
 const libraries = dirname(findUp(here, "node_modules/typescript/lib/lib.esnext.d.ts") ?? join(here, "lib.esnext.d.ts"));
-const ambient = [join(here, "globals.d.ts"), join(here, "../compile/globals.d.ts")].find(existsSync);
+const ambient = ["globals.d.ts", "widgets.d.ts"].flatMap(
+  (name) => [join(here, name), join(here, "../compile", name)].find(existsSync) ?? [],
+);
 /** Libraries and packages, parsed once for all programs; they go into the snapshot. */
 const parsed = new Map<string, { file: ts.SourceFile; mtimeMs: number }>();
 const freshMs = 100;
@@ -93,11 +95,7 @@ export function createProject(folder: string): Project {
     for (const text of augmentations)
       virtual.set(join(cwd, `__augmentation_${virtual.size}__.ts`), `export {};${text}`);
     host = createHost(virtual);
-    const rootNames = [
-      ...(nodeTypes === undefined ? [] : [nodeTypes]),
-      ...(ambient ? [ambient] : []),
-      ...virtual.keys(),
-    ];
+    const rootNames = [...(nodeTypes === undefined ? [] : [nodeTypes]), ...ambient, ...virtual.keys()];
     program = ts.createProgram({ rootNames, options: options.compiler, host, oldProgram: program });
     checker = program.getTypeChecker() as LivingChecker;
     anchor = program.getSourceFile(root) as BoundFile;
@@ -279,7 +277,7 @@ export function createProject(folder: string): Project {
 
 /** Whether a file is the user's own: not of TypeScript, of the kernel, or of an installed package. */
 function isLocal(path: string): boolean {
-  return !path.includes("/node_modules/") && !path.startsWith(libraries) && path !== ambient;
+  return !path.includes("/node_modules/") && !path.startsWith(libraries) && !ambient.includes(path);
 }
 
 function stampOf(path: string): Stamp {

@@ -1,8 +1,8 @@
 // `display`, `clearOutput` and `progress` of cells.
 import { randomUUID } from "node:crypto";
-import { currentRun } from "./context.ts";
+import { currentRun, currentSink, type Sink } from "./context.ts";
 import { displaySymbol, type Formatted, format, type MimeBundle, rawBundle } from "./format.ts";
-import { send } from "./output.ts";
+import { show } from "./output.ts";
 import type { View } from "./protocol.ts";
 
 export interface DisplayOptions {
@@ -33,7 +33,8 @@ export function display(value: unknown, options: DisplayOptions = {}): DisplayHa
   const id = options.id ?? randomUUID();
   let shownAt = performance.now();
   let timer: NodeJS.Timeout | undefined;
-  show(value, id, options, false);
+  const sink = currentSink();
+  showValue(value, id, options, false, sink);
   const handle: DisplayHandle = {
     id,
     update(next) {
@@ -42,7 +43,7 @@ export function display(value: unknown, options: DisplayOptions = {}): DisplayHa
         timer = undefined;
         heldBack.delete(id);
         shownAt = performance.now();
-        show(next, id, options, true);
+        showValue(next, id, options, true, sink);
       };
       const wait = shownAt + updateMs - performance.now();
       if (wait <= 0) return now();
@@ -55,9 +56,15 @@ export function display(value: unknown, options: DisplayOptions = {}): DisplayHa
   return Object.defineProperty(handle, displaySymbol, { value: null }); // as the value of a cell it is no second output
 }
 
-function show(value: unknown, id: string, { metadata, raw }: DisplayOptions, update: boolean) {
+function showValue(
+  value: unknown,
+  id: string,
+  { metadata, raw }: DisplayOptions,
+  update: boolean,
+  sink: Sink | undefined,
+) {
   const run = currentRun();
-  const out = (view: Formatted) => send({ type: "display", run, view: viewOf(view, metadata), id, update });
+  const out = (view: Formatted) => show({ type: "display", run, view: viewOf(view, metadata), id, update }, sink);
   const view = raw ? rawBundle(value) : format(value);
   if (!(view instanceof Promise)) return out(view);
   const set = unfinished.get(run) ?? new Set();
@@ -73,14 +80,14 @@ export function viewOf({ data, metadata }: Formatted, more?: Record<string, unkn
 
 /** Shows the last state of all outputs and waits for views of this run that are still being made. */
 export async function finishDisplays(run: number): Promise<void> {
-  for (const show of [...heldBack.values()]) show();
+  for (const showNow of [...heldBack.values()]) showNow();
   await Promise.all(unfinished.get(run) ?? []);
   unfinished.delete(run);
 }
 
 /** Removes the outputs of the cell; with `wait` only when the next one comes, which avoids flicker. */
 export function clearOutput(wait = false) {
-  send({ type: "clear", run: currentRun(), wait });
+  show({ type: "clear", run: currentRun(), wait }, currentSink());
 }
 
 export interface ProgressBar {

@@ -1,4 +1,12 @@
 // Errors that nothing of the user's catches: in a timer, a callback, a promise that nobody waits for.
+import { currentRun, currentSink } from "./context.ts";
+import { describeError } from "./errors.ts";
+import { show } from "./output.ts";
+
+/** Shows an error under the cell that it belongs to. */
+export function reportLate(error: unknown) {
+  show({ type: "late-error", run: currentRun(), error: describeError(error) }, currentSink());
+}
 
 const events = ["uncaughtException", "unhandledRejection"];
 

@@ -1,7 +1,8 @@
 // The user's process: runs cells one after the other, shows what they give, tells what went wrong.
 import { Socket } from "node:net";
+import * as widgets from "../widgets/index.ts";
+import { flushWidgets } from "../widgets/model.ts";
 import { comms, receive } from "./comms.ts";
-import { currentRun } from "./context.ts";
 import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
 import { describeError, interruptError, rememberCell } from "./errors.ts";
 import { formatResult } from "./format.ts";
@@ -16,7 +17,7 @@ import {
   startInterrupts,
 } from "./guard.ts";
 import { confirm, prompt } from "./input.ts";
-import { catchLateErrors } from "./late-errors.ts";
+import { catchLateErrors, reportLate } from "./late-errors.ts";
 import { createModules, forgetStopped } from "./modules.ts";
 import { captureOutput, send } from "./output.ts";
 import { createPacketReader } from "./packets.ts";
@@ -47,6 +48,7 @@ provide({
   clearOutput,
   progress,
   comms,
+  widgets: { ...widgets },
   prompt,
   confirm,
   require: modules.require,
@@ -73,10 +75,6 @@ function provide(globals: Record<string, unknown>) {
   for (const [name, value] of Object.entries(globals)) {
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
   }
-}
-
-function reportLate(error: unknown) {
-  send({ type: "late-error", run: currentRun(), error: describeError(error) });
 }
 
 function take(request: WorkerRequest & { buffers: Buffer[] }) {
@@ -135,6 +133,7 @@ async function runCell(request: RunRequest): Promise<Outcome> {
   const outcome = await runScript(request, `${js}\n//# sourceURL=${name}`, !request.silent);
   const failed = outcome === interrupted || outcome.error !== undefined;
   const expressions = failed ? undefined : await evaluateExpressions(request);
+  flushWidgets();
   const shown = await guarded<void>(run, (resolve) => resolve(finishDisplays(run)));
   return outcome === interrupted || shown === interrupted ? interrupted : { ...outcome, expressions };
 }

@@ -2,7 +2,7 @@
 import { Console } from "node:console";
 import { writeSync } from "node:fs";
 import { Writable } from "node:stream";
-import { currentRun } from "./context.ts";
+import { currentRun, currentSink, type Sink } from "./context.ts";
 import { packetOf } from "./packets.ts";
 import { frameHead, markVariable, messageFd, stderrFd, stdoutFd, type WorkerMessage } from "./protocol.ts";
 
@@ -66,6 +66,17 @@ export function send(message: WorkerMessage, buffers: readonly Uint8Array[] = []
   seq++;
 }
 
+/** Shows something in a sink, or, where there is none, in the cell. */
+export function show(
+  message: Extract<WorkerMessage, { type: "display" | "clear" | "late-error" }>,
+  sink: Sink | undefined,
+) {
+  if (sink === undefined) return send(message);
+  if (message.type === "display") sink.display(message.view, message.id ?? "", message.update);
+  else if (message.type === "clear") sink.clear(message.wait);
+  else sink.error(message.error);
+}
+
 /** Takes over `process.stdout`, `process.stderr` and the console. */
 export function captureOutput() {
   capture("stdout", stdoutFd);
@@ -83,7 +94,9 @@ function capture(name: "stdout" | "stderr", fd: number) {
       typeof chunk === "string" && (typeof encoding !== "string" || /^utf-?8$/i.test(encoding))
         ? chunk
         : Buffer.from(chunk, encoding);
-    writeText(fd, text);
+    const sink = currentSink();
+    if (sink === undefined) writeText(fd, text);
+    else sink.text(name, String(text));
     const callback = typeof encoding === "function" ? encoding : done;
     if (callback !== undefined) process.nextTick(callback);
     return true;

@@ -3,9 +3,8 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Page } from "playwright-core";
-import { type Browser, type Lab, openBrowser, startLab } from "./lab.ts";
+import { type Browser, connected, type Lab, openBrowser, startLab } from "./lab.ts";
 
 describe("JupyterLab after npm start", function () {
   this.timeout(180_000);
@@ -71,17 +70,6 @@ describe("JupyterLab after npm start", function () {
     assert.ok(existsSync(join(import.meta.dirname, "../../.jupyter/settings")));
   });
 });
-
-/** Resolves when the page talks with an idle kernel: JupyterLab's own sign says "idle" before there is one. */
-async function connected({ address }: Lab) {
-  for (let tries = 0; tries < 120; tries++) {
-    const sessions = (await (await fetch(address("/api/sessions"))).json()) as { kernel: Record<string, unknown> }[];
-    const kernel = sessions[0]?.kernel;
-    if (kernel !== undefined && Number(kernel.connections) > 0 && kernel.execution_state === "idle") return;
-    await sleep(500);
-  }
-  throw new Error("JupyterLab has no kernel after 60 s");
-}
 
 /** Cells off the screen are drawn when they are scrolled to: what is seen on the way from the first to the last. */
 async function scrollThrough(page: Page) {

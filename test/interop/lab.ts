@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import carried from "@sparticuz/chromium";
 import { type BrowserContext, chromium } from "playwright-core";
 
@@ -17,11 +18,15 @@ export interface Lab {
   stop(): Promise<void>;
 }
 
-/** Starts JupyterLab with `npm start`. Throws with its log when it ends, or does not answer within `seconds`. */
-export async function startLab({ seconds = 360, env = {} as NodeJS.ProcessEnv } = {}): Promise<Lab> {
+/** Starts JupyterLab with `npm start` and these arguments more. Throws with its log when it ends, or does not answer within `seconds`. */
+export async function startLab({
+  seconds = 360,
+  env = {} as NodeJS.ProcessEnv,
+  args = [] as string[],
+} = {}): Promise<Lab> {
   const asRoot = process.getuid?.() === 0 ? ["--allow-root"] : [];
   // Its own process group, so that the servers and kernels below it end with it. A port of its own, whatever else runs.
-  const lab = spawn("npm", ["start", "--", "--no-browser", "--ServerApp.port=0", ...asRoot], {
+  const lab = spawn("npm", ["start", "--", "--no-browser", "--ServerApp.port=0", ...asRoot, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     detached: true,
@@ -63,6 +68,17 @@ async function end(lab: ChildProcess): Promise<void> {
   const gone = once(lab, "exit");
   process.kill(-lab.pid!, "SIGTERM");
   await gone;
+}
+
+/** Resolves when the page talks with an idle kernel: JupyterLab's own sign says "idle" before there is one. */
+export async function connected({ address }: Lab) {
+  for (let tries = 0; tries < 120; tries++) {
+    const sessions = (await (await fetch(address("/api/sessions"))).json()) as { kernel: Record<string, unknown> }[];
+    const kernel = sessions[0]?.kernel;
+    if (kernel !== undefined && Number(kernel.connections) > 0 && kernel.execution_state === "idle") return;
+    await sleep(500);
+  }
+  throw new Error("JupyterLab has no kernel after 60 s");
 }
 
 export interface Browser {
