@@ -10,6 +10,7 @@ import { minilmDone } from "./minilm.mjs";
 import { npmDone } from "./npm.mjs";
 import { node24, place, root } from "./place.mjs";
 import { choosePython, venvDone } from "./python.mjs";
+import { smollm2Done } from "./smollm2.mjs";
 import { Trouble } from "./trouble.mjs";
 
 /** @typedef {{ state: "good" | "bad" | "note", text: string, cure?: string }} Finding */
@@ -38,6 +39,7 @@ const checks = [
   ["devices", checkDevices],
   ["GPU", checkGpu],
   ["MiniLM", checkMiniLM],
+  ["SmolLM2", checkSmolLM2],
   ["memory", checkMemory],
   ["disk", checkDisk],
 ];
@@ -160,6 +162,12 @@ async function checkMiniLM() {
   return minilmDone()
     ? good("all-MiniLM-L6-v2 in data/models")
     : bad("no all-MiniLM-L6-v2 (notebook 11 needs it)", setupCure);
+}
+
+async function checkSmolLM2() {
+  return smollm2Done()
+    ? good("SmolLM2-135M-Instruct in data/models")
+    : bad("no SmolLM2-135M-Instruct (notebooks with a real language model need it)", setupCure);
 }
 
 async function checkMemory() {

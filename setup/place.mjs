@@ -16,6 +16,7 @@ export const place = {
   kernelspec: join(root, ".venv/share/jupyter/kernels/whetstone"),
   libtensorflow: join(root, ".libtensorflow"),
   minilm: join(root, "data/models/all-MiniLM-L6-v2"),
+  smollm2: join(root, "data/models/SmolLM2-135M-Instruct"),
   kernel: join(root, "kernel/dist"),
   /** logs, the lock and half-done downloads of set-up */
   work: join(root, ".setup"),

@@ -14,7 +14,7 @@ import { setUp } from "./setup.mjs";
  * @type {Record<string, { script?: string, needs: string[] }>}
  */
 const commands = {
-  setup: { needs: ["npm", "venv", "tensorflow", "minilm", "kernel", "kernelspec"] },
+  setup: { needs: ["npm", "venv", "tensorflow", "minilm", "smollm2", "kernel", "kernelspec"] },
   start: { script: "setup/start.mjs", needs: ["npm", "venv", "kernel", "kernelspec"] },
   lab: { script: "setup/start.mjs", needs: ["npm", "venv", "kernel", "kernelspec"] },
   test: { script: "test/run.ts", needs: ["npm", "kernel"] },

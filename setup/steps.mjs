@@ -8,6 +8,7 @@ import { minilmDone, minilmMake } from "./minilm.mjs";
 import { npmDone, npmMake } from "./npm.mjs";
 import { place, root } from "./place.mjs";
 import { venvDone, venvMake } from "./python.mjs";
+import { smollm2Done, smollm2Make } from "./smollm2.mjs";
 
 /**
  * @typedef {object} Step
@@ -57,6 +58,15 @@ export const steps = [
     gigabytes: 0.3,
     done: minilmDone,
     make: minilmMake,
+  },
+  {
+    name: "smollm2",
+    title: "SmolLM2, a language model",
+    path: place.smollm2,
+    after: ["venv"],
+    gigabytes: 0.3,
+    done: smollm2Done,
+    make: smollm2Make,
   },
   {
     name: "kernel",

@@ -70,7 +70,7 @@ describe("set-up", function () {
     assert.equal(code, 1);
     assert.match(err, /No Python was found .* install it with .* then run `npm run setup` again.* work on WASM/);
     assert.equal(err.split("\n\n").filter((paragraph) => paragraph.includes("No Python")).length, 1);
-    assert.match(err, /npm run setup cannot go on without: venv, tensorflow, minilm, kernelspec/);
+    assert.match(err, /npm run setup cannot go on without: venv, tensorflow, minilm, smollm2, kernelspec/);
   });
 
   it("names a Python that is too old, and where it stands", () => {
