@@ -1,12 +1,24 @@
 // Safetensors: a JSON header that says where each tensor lies, then the bytes. No code in the file, unlike pickle.
 // https://huggingface.co/docs/safetensors: 8 bytes length N, N bytes header, data.
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Params } from "./params.ts";
 
 /** How floats are stored. F16 and BF16 halve the file; both are read back as float32. */
 export type FloatFormat = "F32" | "F16" | "BF16";
+
+/** A file that is not what it should be: damaged, cut short, or of another kind. Other errors are not the file's. */
+export class FormatError extends Error {
+  override name = "FormatError";
+}
+
+/** A value for a message. What a damaged file holds can be as long and as deep as it likes: lists of lists stay unseen. */
+export function shown(value: unknown): string {
+  const deep = typeof value === "object" && value && Object.values(value).some((x) => typeof x === "object");
+  const text = deep ? "nested" : typeof value === "bigint" ? `${value}` : (JSON.stringify(value) ?? "missing");
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
 
 export interface Loaded {
   params: Params;
@@ -28,8 +40,48 @@ export function load(path: string): Loaded {
   try {
     return fromSafetensors(readFileSync(path));
   } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+    const say = error instanceof FormatError ? FormatError : Error;
+    throw new say(`${path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/**
+ * Reads `model.safetensors.index.json` and the files that it names, beside it: a model too large for one file. Every
+ * tensor must be in the file that the index says, and no other.
+ */
+export function loadSharded(path: string): Params {
+  const index = readJson(path);
+  const map = index.weight_map;
+  const entries = Object.entries(typeof map === "object" && !Array.isArray(map) ? (map ?? {}) : {});
+  if (!entries.length) throw new FormatError(`${path}: weight_map is ${shown(map)}; wanted files by tensor name.`);
+  const bad = entries.find(([, file]) => typeof file !== "string" || !/^[\w.-]+\.safetensors$/.test(file));
+  if (bad)
+    throw new FormatError(`${path}: ${shown(bad[0])} lies in ${shown(bad[1])}; wanted a .safetensors beside it.`);
+  const wanted = new Map(entries as [string, string][]);
+  const params: Params = {};
+  for (const file of new Set(wanted.values())) {
+    for (const [name, tensor] of Object.entries(load(join(dirname(path), file)).params)) {
+      if (wanted.get(name) !== file)
+        throw new FormatError(`${path}: ${name} is in ${file}, but the index says ${shown(wanted.get(name))}.`);
+      params[name] = tensor;
+    }
+  }
+  const missing = entries.find(([name]) => !params[name]);
+  if (missing) throw new FormatError(`${path}: ${missing[1]} has no ${missing[0]}, though the index says so.`);
+  return params;
+}
+
+/** A JSON file that holds a record. */
+export function readJson(path: string): Record<string, any> {
+  const text = readFileSync(path, "utf8");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(`${path} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof value === "object" && value && !Array.isArray(value)) return value;
+  throw new FormatError(`${path} holds ${shown(value)}; wanted a record.`);
 }
 
 /** The bytes of a safetensors file; the same params give the same bytes. */
@@ -100,29 +152,33 @@ export function fromSafetensors(file: Uint8Array): Loaded {
 }
 
 function readHeader(file: Uint8Array): { entries: Entry[]; metadata: Record<string, string>; data: Uint8Array } {
-  if (file.length < 10) throw new Error(`Not a safetensors file: it has ${file.length} bytes.`);
+  if (file.length < 10) throw new FormatError(`Not a safetensors file: it has ${file.length} bytes.`);
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   if (length > Math.min(HEADER_LIMIT, file.length - 8)) {
-    throw new Error(`Not a safetensors file, or cut short: the header would take ${length} of ${file.length} bytes.`);
+    throw new FormatError(
+      `Not a safetensors file, or cut short: the header would take ${length} of ${file.length} bytes.`,
+    );
   }
-  if (file[8] !== 0x7b) throw new Error("Not a safetensors file: the header does not start with {.");
+  if (file[8] !== 0x7b) throw new FormatError("Not a safetensors file: the header does not start with {.");
   let header: Record<string, any>;
-  const text = new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(8, 8 + length));
   try {
-    header = JSON.parse(text);
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(8, 8 + length)));
   } catch (error) {
-    throw new Error(`The safetensors header is not JSON: ${(error as Error).message}`);
+    throw new FormatError(`The safetensors header is not JSON: ${(error as Error).message}`);
   }
   const data = file.subarray(8 + length);
   const entries: Entry[] = [];
   const metadata: Record<string, string> = {};
   for (const name of Object.keys(header)) {
     if (["__proto__", "constructor", "prototype"].includes(name))
-      throw new Error(`"${name}" cannot be a tensor's name.`);
+      throw new FormatError(`"${name}" cannot be a tensor's name.`);
     if (name !== "__metadata__") entries.push(readEntry(name, header[name], data.length));
+    else if (typeof header[name] !== "object" || Array.isArray(header[name]))
+      throw new FormatError(`__metadata__ is ${shown(header[name])}; wanted a record of strings.`);
     else
       for (const [key, value] of Object.entries(header[name] ?? {})) {
-        if (typeof value !== "string") throw new Error(`__metadata__.${key} is a ${typeof value}; wanted a string.`);
+        if (typeof value !== "string")
+          throw new FormatError(`__metadata__.${key} is a ${typeof value}; wanted a string.`);
         if (key !== "__proto__") metadata[key] = value;
       }
   }
@@ -131,11 +187,11 @@ function readHeader(file: Uint8Array): { entries: Entry[]; metadata: Record<stri
   let end = 0;
   for (const { name, from, to } of entries) {
     if (from !== end)
-      throw new Error(`${name} starts at byte ${from} of the data; wanted ${end}: a hole or an overlap.`);
+      throw new FormatError(`${name} starts at byte ${from} of the data; wanted ${end}: a hole or an overlap.`);
     end = to;
   }
   if (end !== data.length)
-    throw new Error(`The tensors take ${end} bytes, but the file has ${data.length} after the header.`);
+    throw new FormatError(`The tensors take ${end} bytes, but the file has ${data.length} after the header.`);
   return { entries, metadata, data };
 }
 
@@ -144,15 +200,16 @@ function readEntry(name: string, entry: any, available: number): Entry {
   const whole = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every((n) => Number.isSafeInteger(n) && n >= 0);
   if (typeof dtype !== "string" || !Object.hasOwn(BYTES, dtype)) {
-    throw new Error(`${name} has dtype ${JSON.stringify(dtype)}; known are ${Object.keys(BYTES).join(", ")}.`);
+    throw new FormatError(`${name} has dtype ${shown(dtype)}; known are ${Object.keys(BYTES).join(", ")}.`);
   }
-  if (!whole(shape)) throw new Error(`${name} has shape ${JSON.stringify(shape)}; wanted a list of sizes.`);
+  if (!whole(shape) || shape.length > 8)
+    throw new FormatError(`${name} has shape ${shown(shape)}; wanted a list of at most 8 sizes.`);
   if (!whole(offsets) || offsets.length !== 2 || offsets[0] > offsets[1] || offsets[1] > available) {
-    throw new Error(`${name} lies at ${JSON.stringify(offsets)}; wanted [from, to] within ${available} bytes of data.`);
+    throw new FormatError(`${name} lies at ${shown(offsets)}; wanted [from, to] within ${available} bytes of data.`);
   }
   const size = shape.reduce((a, b) => a * b, BYTES[dtype]);
   if (!Number.isSafeInteger(size) || size !== offsets[1] - offsets[0]) {
-    throw new Error(`${name} has ${offsets[1] - offsets[0]} bytes, but ${dtype} [${shape}] takes ${size}.`);
+    throw new FormatError(`${name} has ${offsets[1] - offsets[0]} bytes, but ${dtype} [${shape}] takes ${size}.`);
   }
   return { name, dtype, shape, from: offsets[0], to: offsets[1] };
 }
@@ -173,7 +230,8 @@ function unpack(bytes: Uint8Array, dtype: string, name: string): Float32Array | 
       return new Int32Array(buffer);
     case "I64":
       return Int32Array.from(new BigInt64Array(buffer), (value) => {
-        if (value !== BigInt.asIntN(32, value)) throw new Error(`${name} holds ${value}, which does not fit 32 bits.`);
+        if (value !== BigInt.asIntN(32, value))
+          throw new FormatError(`${name} holds ${value}, which does not fit 32 bits.`);
         return Number(value);
       });
     case "I16":

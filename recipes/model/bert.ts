@@ -114,8 +114,9 @@ export function bertConfig(json: Record<string, any>): BertConfig {
       throw new Error(`config.json: ${key} is ${JSON.stringify(json[key])}; bert.ts computes "${value}" only.`);
   }
   const size = (key: string) => {
-    if (Number.isSafeInteger(json[key]) && json[key] > 0) return json[key] as number;
-    throw new Error(`config.json: ${key} is ${JSON.stringify(json[key])}; wanted a whole number above 0.`);
+    const most = key === "num_hidden_layers" ? 10_000 : 2 ** 31 - 1; // a damaged file must not ask for a billion layers
+    if (Number.isSafeInteger(json[key]) && json[key] > 0 && json[key] <= most) return json[key] as number;
+    throw new Error(`config.json: ${key} is ${JSON.stringify(json[key])}; wanted a whole number from 1 to ${most}.`);
   };
   const cfg: BertConfig = {
     layers: size("num_hidden_layers"),
@@ -130,6 +131,24 @@ export function bertConfig(json: Record<string, any>): BertConfig {
   if (cfg.dim % cfg.heads)
     throw new Error(`config.json: hidden_size ${cfg.dim} is not a multiple of num_attention_heads ${cfg.heads}.`);
   return cfg;
+}
+
+/** The `config.json` that transformers reads for it. */
+export function hfConfig({ layers, dim, heads, ffn, ctx, vocab, types, eps }: BertConfig): Record<string, unknown> {
+  return {
+    architectures: ["BertModel"],
+    model_type: "bert",
+    hidden_act: "gelu",
+    num_hidden_layers: layers,
+    hidden_size: dim,
+    num_attention_heads: heads,
+    intermediate_size: ffn,
+    max_position_embeddings: ctx,
+    vocab_size: vocab,
+    type_vocab_size: types,
+    layer_norm_eps: eps,
+    dtype: "float32",
+  };
 }
 
 /** Names and shapes of the parameters, in the order of the model; the pooler, which many files lack, comes last. */

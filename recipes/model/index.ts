@@ -1,0 +1,235 @@
+// The door to pre-trained models: a folder in Hugging Face's form or a GGUF file in, a function and its parameters out.
+//   const { forward, tokenizer } = await fromPretrained("data/models/all-MiniLM-L6-v2");
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, extname, join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import {
+  type FloatFormat,
+  FormatError,
+  load,
+  loadSharded,
+  readJson,
+  save as saveTensors,
+  shown,
+  writeAtomic,
+} from "../core/io.ts";
+import type { Params } from "../core/params.ts";
+import { loadGGUF } from "../export/gguf.ts";
+import * as bert from "./bert.ts";
+import { gptConfig, hfConfig } from "./config.ts";
+import { fromGGUF } from "./gguf.ts";
+import * as gpt from "./gpt.ts";
+import { type TextTokenizer, textTokenizer, tokenizerOfGGUF } from "./tokenizer.ts";
+
+export interface Meta {
+  /** folder or file it came from */
+  source: string;
+  format: "safetensors" | "gguf";
+  /** how the weights were stored, the most frequent type first: a figure made from Q4_1 says so */
+  stored: string[];
+  /** config.json, or the metadata of the GGUF file without its tokenizer */
+  config: Record<string, any>;
+  /** ids that end a text */
+  eos: number[];
+  /** Jinja template of a conversation */
+  chatTemplate?: string;
+}
+
+interface Common<Family, Config, Options> {
+  family: Family;
+  cfg: Config;
+  params: Params;
+  /** ids [B, T] int32 to logits [B, T, V] (gpt2, llama) or hidden states [B, T, C] (bert), with these parameters */
+  forward: (ids: tf.Tensor, options?: Options) => tf.Tensor;
+  /** absent when the folder has none */
+  tokenizer?: TextTokenizer;
+  meta: Meta;
+}
+
+export type GPT = Common<"gpt2" | "llama", gpt.GPTConfig, gpt.ForwardOptions>;
+export type Bert = Common<"bert", bert.BertConfig, bert.ForwardOptions>;
+export type Pretrained = GPT | Bert;
+
+/**
+ * A GPT-2, Llama (SmolLM2, ...) or BERT (MiniLM, ...) from a folder with config.json, safetensors (one file or sharded)
+ * and tokenizer.json, or from a GGUF file. What was saved by `save` is checked against its hashes. Throws FormatError for
+ * files that are damaged; refuses pickles, which are programs.
+ */
+export async function fromPretrained(path: string): Promise<Pretrained> {
+  if (!existsSync(path))
+    throw new Error(`${path} is not there; \`hf download ORG/NAME --local-dir ${path}\` brings a model from the hub.`);
+  if (statSync(path).isDirectory()) return fromFolder(path);
+  refusePickle(path);
+  if (extname(path) === ".gguf") return fromFile(path);
+  if (extname(path) === ".safetensors") return fromFolder(dirname(path), basename(path));
+  throw new Error(`${path} is no model file; wanted a folder, a .safetensors or a .gguf.`);
+}
+
+async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
+  const files = readdirSync(folder);
+  const single = file ?? files.find((name) => name === "model.safetensors");
+  const index = files.find((name) => name === "model.safetensors.index.json");
+  if (!single && !index) {
+    const gguf = files.filter((name) => name.endsWith(".gguf"));
+    if (gguf.length === 1) return fromFile(join(folder, gguf[0]));
+    for (const name of files) refusePickle(join(folder, name));
+    throw new Error(`${folder} has no model.safetensors and not one .gguf; it has ${files.slice(0, 8).join(", ")}.`);
+  }
+  for (const name of ["config.json", ...(single ? [single] : [])])
+    if (!files.includes(name))
+      throw new Error(`${join(folder, name)} is missing; a model's folder has it beside the weights.`);
+  checkManifest(folder, files);
+  const config = readJson(join(folder, "config.json"));
+  const json = (name: string) => (files.includes(name) ? readJson(join(folder, name)) : undefined);
+  const tokenizerConfig = json("tokenizer_config.json") ?? {};
+  const tokenizerJson = json("tokenizer.json");
+  const model = ofFile(folder, () => {
+    const read = () => (single ? load(join(folder, single)).params : loadSharded(join(folder, index!)));
+    if (config.model_type === "bert") {
+      const cfg = bert.bertConfig(config);
+      return { cfg, family: "bert" as const, params: keep(read(), (tensors) => bert.fromHF(tensors, cfg)) };
+    }
+    const cfg = gptConfig(config);
+    return { cfg, family: cfg.family ?? "gpt2", params: keep(read(), (tensors) => gpt.fromHF(tensors, cfg).params) };
+  });
+  return complete(model, tokenizerJson && (await textTokenizer(tokenizerJson, tokenizerConfig)), {
+    source: folder,
+    format: "safetensors",
+    stored: single ? storedTypes(join(folder, single)) : [],
+    config,
+    eos: [config.eos_token_id ?? []].flat(),
+    chatTemplate: tokenizerConfig.chat_template ?? undefined,
+  });
+}
+
+async function fromFile(path: string): Promise<Pretrained> {
+  const { params: tensors, meta, types } = loadGGUF(path);
+  const { cfg, params } = ofFile(path, () => fromGGUF(tensors, meta));
+  const described = ofFile(path, () => tokenizerOfGGUF(meta));
+  const stored = Object.values(types);
+  const eos = meta["tokenizer.ggml.eos_token_id"];
+  return complete(
+    { cfg, family: cfg.family ?? "gpt2", params },
+    await textTokenizer(described.json, described.config),
+    {
+      source: path,
+      format: "gguf",
+      stored: mostFirst(stored),
+      config: Object.fromEntries(Object.entries(meta).filter(([key]) => !key.startsWith("tokenizer."))),
+      eos: typeof eos === "number" ? [eos] : [],
+      chatTemplate: described.config.chat_template,
+    },
+  );
+}
+
+type Parts =
+  | { family: "bert"; cfg: bert.BertConfig; params: Params }
+  | { family: "gpt2" | "llama"; cfg: gpt.GPTConfig; params: Params };
+
+function complete(model: Parts, tokenizer: TextTokenizer | undefined, meta: Meta): Pretrained {
+  if (model.family === "bert") {
+    const { cfg, params } = model;
+    return {
+      ...model,
+      tokenizer,
+      meta,
+      forward: (ids: tf.Tensor, options?: bert.ForwardOptions) => bert.forward(params, cfg, ids, options),
+    };
+  }
+  const { cfg, params } = model;
+  return {
+    ...model,
+    tokenizer,
+    meta,
+    forward: (ids: tf.Tensor, options?: gpt.ForwardOptions) => gpt.forward(params, cfg, ids, options),
+  };
+}
+
+/**
+ * Writes a folder that transformers, and `fromPretrained`, load: config.json, model.safetensors, the tokenizer, and
+ * whetstone.json with the SHA-256 of each. It comes last, so a folder without it was cut off.
+ */
+export function save(
+  folder: string,
+  model: Pick<Pretrained, "family" | "cfg" | "params"> & { tokenizer?: TextTokenizer; meta?: Pick<Meta, "eos"> },
+  { dtype = "F32" }: { dtype?: FloatFormat } = {},
+): void {
+  mkdirSync(folder, { recursive: true });
+  const { family, params, tokenizer, meta } = model;
+  const kind = family === "bert" ? bert.hfConfig(model.cfg as bert.BertConfig) : hfConfig(model.cfg as gpt.GPTConfig);
+  const bos = tokenizer?.config.bos_token;
+  const eos = meta?.eos ?? [];
+  const ends = {
+    bos_token_id: typeof bos === "string" ? (tokenizer!.idOf(bos) ?? null) : null, // not given means 50256 to a GPT-2
+    eos_token_id: eos.length > 1 ? eos : (eos[0] ?? null),
+  };
+  const text = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
+  const files: Record<string, string> = { "config.json": text({ ...kind, ...ends }) };
+  if (tokenizer) {
+    files["tokenizer.json"] = text(tokenizer.json);
+    files["tokenizer_config.json"] = text(tokenizer.config);
+  }
+  for (const [name, content] of Object.entries(files)) writeAtomic(join(folder, name), content);
+  const weights = family === "gpt2" ? gpt.toHF(params) : params;
+  saveTensors(join(folder, "model.safetensors"), weights, { dtype, metadata: { format: "pt" } });
+  const names = [...Object.keys(files), "model.safetensors"];
+  const sha256 = Object.fromEntries(names.map((name) => [name, hashOf(join(folder, name))]));
+  writeAtomic(join(folder, MANIFEST), text({ sha256 }));
+}
+
+const MANIFEST = "whetstone.json";
+const hashOf = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
+
+function checkManifest(folder: string, files: string[]): void {
+  if (!files.includes(MANIFEST)) return;
+  const { sha256 } = readJson(join(folder, MANIFEST));
+  for (const [name, wanted] of Object.entries(sha256 ?? {})) {
+    if (!files.includes(name)) throw new FormatError(`${join(folder, name)} is missing, but ${MANIFEST} lists it.`);
+    const found = hashOf(join(folder, name));
+    if (found !== wanted)
+      throw new FormatError(
+        `${join(folder, name)} has SHA-256 ${found}, but ${MANIFEST} says ${shown(wanted)}: it was changed.`,
+      );
+  }
+}
+
+function refusePickle(path: string): void {
+  if (!/\.(bin|pt|pth|ckpt|pkl|pickle)$/.test(path)) return;
+  throw new Error(
+    `${path} is a pickle: a program that would run. Convert it where you trust it: python -c "` +
+      "from transformers import AutoModel; " +
+      `AutoModel.from_pretrained('${dirname(path)}').save_pretrained('${dirname(path)}-safe')"`,
+  );
+}
+
+// What the checks of a model say about the contents of a file is an error of the file.
+function ofFile<T>(path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof FormatError) && (error as Error).constructor !== Error) throw error;
+    const { message } = error as Error;
+    throw new FormatError(message.startsWith(path) ? message : `${path}: ${message}`, { cause: error });
+  }
+}
+
+// Runs `use` on tensors and frees those that its result does not hold.
+function keep(tensors: Params, use: (tensors: Params) => Params): Params {
+  const used = use(tensors);
+  const kept = new Set(Object.values(used));
+  tf.dispose(Object.values(tensors).filter((tensor) => !kept.has(tensor)));
+  return used;
+}
+
+function storedTypes(path: string): string[] {
+  const file = readFileSync(path);
+  const header = JSON.parse(file.toString("utf8", 8, 8 + Number(file.readBigUInt64LE(0))));
+  const types = Object.entries<any>(header).flatMap(([name, entry]) => (name === "__metadata__" ? [] : [entry.dtype]));
+  return mostFirst(types);
+}
+
+function mostFirst(types: string[]): string[] {
+  const times = (type: string) => types.filter((one) => one === type).length;
+  return [...new Set(types)].sort((a, b) => times(b) - times(a));
+}
