@@ -33,6 +33,93 @@ export function accuracy(logits: tf.Tensor, targets: tf.Tensor, mask?: tf.Tensor
   });
 }
 
+/** e to the loss in nat: among how many ids a model wavers. */
+export function perplexity(nats: number): number {
+  return Math.exp(nats);
+}
+
+export interface Scores {
+  /** share of what was called so that is so */
+  precision: number;
+  /** share of what is so that was called so */
+  recall: number;
+  /** their harmonic mean */
+  f1: number;
+}
+
+/**
+ * Precision, recall and F1 of class labels 0..classes-1: of each class with the number of its items, their plain mean
+ * (macro), the mean by number of items (weighted), and over all items at once (micro). 0 where there is nothing to divide by.
+ */
+export function scores(
+  predicted: ArrayLike<number>,
+  actual: ArrayLike<number>,
+  { classes }: { classes: number },
+): { each: (Scores & { items: number })[]; macro: Scores; weighted: Scores; micro: Scores } {
+  const n = sameLength("scores", predicted, actual);
+  const counts = Array.from({ length: classes }, () => ({ hits: 0, called: 0, items: 0 }));
+  for (let i = 0; i < n; i++) {
+    const [found, wanted] = [counts[predicted[i]], counts[actual[i]]];
+    if (!found || !wanted)
+      throw new Error(
+        `scores: item ${i} has the classes ${predicted[i]} and ${actual[i]}; wanted 0 to ${classes - 1}.`,
+      );
+    found.called++;
+    wanted.items++;
+    if (found === wanted) found.hits++;
+  }
+  const of = ({ hits, called, items }: (typeof counts)[0]) => ({
+    precision: called ? hits / called : 0,
+    recall: items ? hits / items : 0,
+    f1: called + items ? (2 * hits) / (called + items) : 0,
+  });
+  const each = counts.map((count) => ({ ...of(count), items: count.items }));
+  const mean = (weight: (of: Scores & { items: number }) => number): Scores => {
+    const sum = (key: keyof Scores) => each.reduce((total, one) => total + weight(one) * one[key], 0);
+    return { precision: sum("precision"), recall: sum("recall"), f1: sum("f1") };
+  };
+  const hits = counts.reduce((sum, { hits }) => sum + hits, 0);
+  return {
+    each,
+    macro: mean(() => 1 / classes),
+    weighted: mean(({ items }) => items / n),
+    micro: of({ hits, called: n, items: n }),
+  };
+}
+
+/**
+ * Expected calibration error (Naeini 2015): how far confidence is from the share of right answers, by `bins` equal
+ * ranges (low, high] of confidence, weighted by their answers. 0: of what it says with 70 %, 70 % is right.
+ */
+export function ece(confidence: ArrayLike<number>, right: ArrayLike<number | boolean>, { bins = 15 } = {}): number {
+  const n = sameLength("ece", confidence, right);
+  const gaps = new Float64Array(bins); // sum of confidence - right in each
+  for (let i = 0; i < n; i++) {
+    const p = confidence[i];
+    if (!(p >= 0 && p <= 1)) throw new Error(`ece: confidence ${i} is ${p}; wanted 0 to 1.`);
+    let bin = Math.max(0, Math.ceil(p * bins) - 1);
+    if (p <= bin / bins && bin) bin--; // p * bins was rounded up over an edge
+    gaps[bin] += p - Number(right[i]);
+  }
+  return gaps.reduce((sum, gap) => sum + Math.abs(gap), 0) / n;
+}
+
+/** Share of answers that are equal to the wanted text, or to one of the wanted texts, after `normal` (trimmed, if not given). */
+export function exactMatch(
+  answers: ArrayLike<string>,
+  wanted: ArrayLike<string | string[]>,
+  { normal = (text: string) => text.trim() } = {},
+): number {
+  const n = sameLength("exactMatch", answers, wanted);
+  const hit = (answer: string, i: number) => [wanted[i]].flat().some((one) => normal(one) === normal(answer));
+  return Array.from(answers).filter(hit).length / n;
+}
+
+function sameLength(what: string, a: ArrayLike<unknown>, b: ArrayLike<unknown>): number {
+  if (a.length === b.length && a.length) return a.length;
+  throw new Error(`${what}: ${a.length} and ${b.length} values; wanted as many of both, one or more.`);
+}
+
 /** Loss in bits per byte of text: the only loss that compares models of different tokenizers. */
 export function bitsPerByte(nats: number, tokens: number, bytes: number): number {
   return (nats * tokens) / (Math.LN2 * bytes);

@@ -1,9 +1,24 @@
 // Measures of quality: losses, bits, accuracy, and intervals that cover what they say.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { tf } from "@whetstone/engine";
 import { compare, quantile, time } from "../../recipes/core/bench.ts";
-import { accuracy, bitsPerByte, lmLoss, pairedBootstrap } from "../../recipes/core/eval.ts";
+import {
+  accuracy,
+  bitsPerByte,
+  ece,
+  exactMatch,
+  lmLoss,
+  pairedBootstrap,
+  perplexity,
+  scores,
+} from "../../recipes/core/eval.ts";
 import { rng } from "../../recipes/core/rng.ts";
+
+const reference = JSON.parse(readFileSync(join(import.meta.dirname, "../fixtures/eval.json"), "utf8")); // scikit-learn's
+const near = (found: number, wanted: number, what = "") =>
+  assert.ok(Math.abs(found - wanted) <= 1e-12, `${what}: ${found}, ${wanted}`);
 
 describe("eval", () => {
   it("lmLoss of a model that knows nothing is ln V, of one that knows the text 0", () => {
@@ -32,6 +47,49 @@ describe("eval", () => {
     const targets = tf.tensor1d([0, 1, 1, 1], "int32");
     assert.equal(accuracy(logits, targets), 0.75);
     assert.equal(accuracy(logits, targets, tf.tensor1d([1, 0, 1, 0], "int32")), 0.5);
+  });
+
+  it("precision, recall and F1 are scikit-learn's to 1e-12: each class, macro, weighted, micro", () => {
+    for (const { classes, actual, predicted, support, accuracy, None, ...means } of reference.cases) {
+      const found = scores(predicted, actual, { classes });
+      const keys = ["precision", "recall", "f1"] as const;
+      found.each.forEach((one, c) => {
+        assert.equal(one.items, support[c]);
+        keys.forEach((key, k) => {
+          near(one[key], None[k][c], `${key} of ${c}`);
+        });
+      });
+      for (const mean of ["macro", "weighted", "micro"] as const)
+        keys.forEach((key, k) => {
+          near(found[mean][key], means[mean][k], `${mean} ${key}`);
+        });
+      near(found.micro.f1, accuracy);
+    }
+    assert.throws(() => scores([0, 2], [0, 1], { classes: 2 }), /item 1 has the classes 2 and 1; wanted 0 to 1/);
+    assert.throws(() => scores([0], [0, 1], { classes: 2 }), /scores: 1 and 2 values/);
+  });
+
+  it("ece is scikit-learn's calibration curve, weighted, to 1e-12; and by hand", () => {
+    for (const { bins, ece: wanted } of reference.calibration)
+      near(ece(reference.confidence, reference.right, { bins }), wanted, `${bins} bins`);
+    near(ece([0.95, 0.95, 0.55, 0.55], [true, true, true, false], { bins: 10 }), 0.5 * 0.05 + 0.5 * 0.05);
+    assert.equal(ece([1, 1, 0], [1, 1, 0]), 0);
+    assert.throws(() => ece([1.1], [true]), /confidence 0 is 1.1; wanted 0 to 1/);
+  });
+
+  it("perplexity is that of scikit-learn's log loss", () => {
+    const { probabilities, targets, logLoss } = reference;
+    const each = targets.map((id: number, i: number) => -Math.log(probabilities[i][id]));
+    near(each.reduce((a: number, b: number) => a + b) / each.length, logLoss);
+    near(perplexity(logLoss), reference.perplexity);
+    assert.equal(perplexity(0), 1);
+  });
+
+  it("exactMatch counts equal texts, one of several, after what one calls equal", () => {
+    assert.equal(exactMatch(["a", " b ", "C"], ["a", "b", "c"]), 2 / 3);
+    assert.equal(exactMatch(["a", "b"], [["x", "a"], ["y"]]), 0.5);
+    assert.equal(exactMatch(["A."], ["a"], { normal: (text) => text.toLowerCase().replace(/\W/g, "") }), 1);
+    assert.throws(() => exactMatch([], []), /0 and 0 values/);
   });
 
   it("bitsPerByte: one byte a token at ln 2 nat is one bit", () => {
