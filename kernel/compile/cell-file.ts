@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import ts from "typescript";
 import { type BoundFile, internals } from "./internals.ts";
+import { type Magics, mayHaveMagics, readMagics } from "./magics.ts";
 import { blanks } from "./module-syntax.ts";
 import type { Project } from "./project.ts";
 
@@ -9,17 +10,26 @@ export interface CellFile {
   file: BoundFile;
   /** Characters before the user's text: the parenthesis that makes `{a: 1}` an object. */
   shift: number;
+  magics?: Magics;
 }
 
 /** The checker keeps what it finds by the names of files, so no two may have the same. */
 let serial = 0;
 
 /** Parses the code of a cell. `{a: 1}` is an object, not a block, as in every other console of JavaScript. */
-export function parseCell(name: string, cell: string, { cwd, options }: Project): CellFile {
+export function parseCell(name: string, cell: string, project: Project, commands?: ReadonlySet<number>): CellFile {
   const code = uncheckedCode(cell) ?? cell;
+  if (!mayHaveMagics(code)) return parseCode(name, code, project);
+  const syntaxErrors = (text: string) => parseCode("probe", text, project).file.parseDiagnostics;
+  const magics = readMagics(code, syntaxErrors, commands);
+  // Where magic lines stand is known in the cell as it is: no parenthesis before it.
+  return { ...parseCode(name, magics.text, project, magics.lines.length === 0), magics };
+}
+
+function parseCode(name: string, code: string, { cwd, options }: Project, mayShift = true): CellFile {
   const kind = options.compiler.jsx === undefined ? ts.ScriptKind.TS : ts.ScriptKind.TSX;
   const path = join(cwd, `${name}.${++serial}${kind === ts.ScriptKind.TS ? ".ts" : ".tsx"}`);
-  if (/^\s*\{/.test(code)) {
+  if (mayShift && /^\s*\{/.test(code)) {
     const file = parse(path, `(${code}\n)`, kind);
     const [first, second] = file.statements;
     const isWhole = second === undefined && first !== undefined && ts.isExpressionStatement(first);

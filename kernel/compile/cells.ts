@@ -5,7 +5,9 @@ import type { Groups } from "./declarations.ts";
 import { type Diagnostic, nearPath, restate } from "./diagnostics.ts";
 import { emit, emitJavaScript } from "./emit.ts";
 import { type BoundFile, internals } from "./internals.ts";
+import { commandsAmong, type FrontMagic, frontMagic, MagicError, magicEdits } from "./magics.ts";
 import { importedNames } from "./module-syntax.ts";
+import { declaredNames, listOf } from "./names.ts";
 import { isLenient } from "./options.ts";
 import { createProject, type Project } from "./project.ts";
 import { createScope, type Scope } from "./scope.ts";
@@ -17,6 +19,10 @@ export interface Checked {
   diagnostics: Diagnostic[];
   /** The names that the cell declares. */
   names: string[];
+  /** How long the cell takes is to be told. */
+  isTimed?: boolean;
+  /** What the front has to do instead of running it. */
+  magic?: FrontMagic;
 }
 
 export interface Cells {
@@ -50,7 +56,30 @@ export function createCells(folder: string): Cells {
   function check(name: string, code: string): Checked {
     const javaScript = uncheckedCode(code);
     if (javaScript !== undefined) return checkJavaScript(name, javaScript);
-    const { file, shift } = parseCell(name, code, project);
+    try {
+      return checkTypeScript(name, code);
+    } catch (error) {
+      if (!(error instanceof MagicError)) throw error;
+      const at = ts.createSourceFile("cell.ts", code, ts.ScriptTarget.ESNext);
+      const length = /^\S*/.exec(code.slice(error.at).trimStart())![0].length;
+      const start = error.at + /^\s*/.exec(code.slice(error.at))![0].length;
+      const found = {
+        file: at,
+        start,
+        length,
+        code: 0,
+        messageText: error.message,
+        category: ts.DiagnosticCategory.Error,
+      };
+      return refused([restate(found, "error")]);
+    }
+  }
+
+  /** `commands`: starts of lines that are commands of the shell, though they parse as TypeScript. */
+  function checkTypeScript(name: string, code: string, commands?: ReadonlySet<number>): Checked {
+    const { file, shift, magics } = parseCell(name, code, project, commands);
+    const magic = magics && frontMagic(magics);
+    if (magic !== undefined) return { js: "", diagnostics: [], names: [], magic };
     if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, shift));
     const specifiers = specifiersOf(file);
     const { changed } = project.update({ specifiers, augmentations: augmentationsOf(file) });
@@ -63,12 +92,19 @@ export function createCells(folder: string): Cells {
       ...errorsOfFiles([...specifiers, ...renewed.map((each) => imported.get(each)!.specifier)]),
       ...diagnosticsOf([...file.bindDiagnostics, ...project.checker.getDiagnostics(file)], file, shift),
     ]);
-    if (diagnostics.some(({ category }) => category === "error")) return refused(diagnostics);
+    if (diagnostics.some(({ category }) => category === "error")) {
+      const found = magics && commandsAmong(file, unknownNames(file));
+      const isNew = found !== undefined && found.size > 0 && !found.isSubsetOf(commands ?? new Set());
+      return isNew ? checkTypeScript(name, code, found.union(commands ?? new Set())) : refused(diagnostics);
+    }
+    // Before the cell's own names are among them.
+    const inserted =
+      magics === undefined ? [] : magicEdits(file, magics, () => listOf(declaredNames({ scope, project })));
     const names = scope.publish(file, project.checker);
     const first = renewed.map((each) => imported.get(each)!.again);
-    const js = emit(file, { compiler: project.options.compiler, groups, first, shift });
+    const js = emit(file, { compiler: project.options.compiler, groups, first, shift, inserted });
     declare(names, own);
-    return { js, diagnostics, names };
+    return { js, diagnostics, names, isTimed: magics?.isTimed };
   }
 
   /** The rest of a cell that begins with `%%js` is JavaScript that nobody checks; its names are of type any. */
@@ -83,6 +119,12 @@ export function createCells(folder: string): Cells {
     const js = emitJavaScript(file, groups);
     declare(scope.publish(declared, project.checker), []);
     return { js, diagnostics: [], names: own };
+  }
+
+  /** Where names stand that mean nothing. */
+  function unknownNames(file: BoundFile): Set<number> {
+    const found = project.checker.getDiagnostics(file).filter(({ code }) => code === 2304 || code === 2552);
+    return new Set(found.map(({ start }) => start!));
   }
 
   function declare(names: string[], imports: ({ name: string } & Imported)[]) {

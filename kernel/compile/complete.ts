@@ -3,6 +3,7 @@ import ts from "typescript";
 import { bindCell, parseCell, specifiersOf } from "./cell-file.ts";
 import type { Cells } from "./cells.ts";
 import { internals } from "./internals.ts";
+import { MagicError, magicHelp } from "./magics.ts";
 
 export interface Completion {
   text: string;
@@ -29,6 +30,25 @@ const maxSignatureLength = 200;
 
 /** What may stand at an offset, as what is typed already goes on. */
 export function complete(cells: Cells, code: string, offset: number): Completions {
+  try {
+    return completeCode(cells, code, offset);
+  } catch (error) {
+    if (!(error instanceof MagicError)) throw error;
+    return completeMagic(code, offset);
+  }
+}
+
+/** What begins like a magic line's name that is not whole. */
+function completeMagic(code: string, offset: number): Completions {
+  const typed = /%\w*$/.exec(code.slice(0, offset))?.[0] ?? "%?";
+  const start = offset - typed.length;
+  const items = Object.entries(magicHelp)
+    .filter(([name]) => name.startsWith(typed))
+    .map(([text, signature]) => ({ text, type: "magic", signature, start, end: offset }));
+  return { matches: items.map(({ text }) => text), start, end: offset, items };
+}
+
+function completeCode(cells: Cells, code: string, offset: number): Completions {
   const { project, scope } = cells;
   const { file, shift } = parseCell("complete", code, project);
   // Names of modules that are half typed must not build the program again and again, but whole ones may.

@@ -15,31 +15,36 @@ export interface EmitOptions {
   first: string[];
   /** Characters before the user's text: the parenthesis that makes `{a: 1}` an object. */
   shift: number;
+  /** The code of magic lines. */
+  inserted: Edit[];
 }
 
 /** The JavaScript of a cell. Its completion value is that of its last statement if that is an expression, else `undefined`. */
-export function emit(file: ts.SourceFile, { compiler, groups, first, shift }: EmitOptions): string {
+export function emit(file: ts.SourceFile, { compiler, groups, first, shift, inserted }: EmitOptions): string {
   const prologue = [...first];
   const tail = endsInExpression(file) ? "" : "\n;void 0";
   const blanked = needsTranspiling(file, compiler) ? undefined : blank(file);
   if (blanked !== undefined) {
-    const edits = [...rewriteModuleSyntax(file), ...rewriteDeclarations(file, groups, prologue)];
+    const edits = [...inserted, ...rewriteModuleSyntax(file), ...rewriteDeclarations(file, groups, prologue)];
     const js = applyEdits(blanked, edits);
     if (prologue.length === 0) return `${shift === 0 ? strictPrefix : strictPrefix.trimEnd()}${js}${tail}`;
     const map = identityMap(file.text, shift);
     return `${strictPrefix}${prologue.join(" ")}\n${js}${tail}\n${inlineMap(map, file.fileName)}`;
   }
-  const { outputText, sourceMapText } = ts.transpileModule(applyEdits(file.text, rewriteModuleSyntax(file)), {
-    fileName: file.fileName,
-    compilerOptions: {
-      ...compiler,
-      target: ts.ScriptTarget.ES2022,
-      module: ts.ModuleKind.ESNext,
-      isolatedModules: true,
-      sourceMap: true,
-      noEmit: false,
+  const { outputText, sourceMapText } = ts.transpileModule(
+    applyEdits(file.text, [...inserted, ...rewriteModuleSyntax(file)]),
+    {
+      fileName: file.fileName,
+      compilerOptions: {
+        ...compiler,
+        target: ts.ScriptTarget.ES2022,
+        module: ts.ModuleKind.ESNext,
+        isolatedModules: true,
+        sourceMap: true,
+        noEmit: false,
+      },
     },
-  });
+  );
   const text = outputText.replace(/\/\/# sourceMappingURL=.*\s*$/, "");
   const output = ts.createSourceFile("cell.js", text, ts.ScriptTarget.ESNext, true, ts.ScriptKind.JS);
   const edits: Edit[] = [...rewriteModuleSyntax(output), ...rewriteDeclarations(output, groups, prologue)];

@@ -4,6 +4,7 @@ import { bindCell, parseCell, specifiersOf } from "./cell-file.ts";
 import type { Cells } from "./cells.ts";
 import { nearPath } from "./diagnostics.ts";
 import { type BoundFile, internals } from "./internals.ts";
+import { MagicError } from "./magics.ts";
 
 export interface Inspected {
   text: string;
@@ -14,7 +15,16 @@ export interface Inspected {
 const maxSourceLines = 200;
 
 /** What is known of the name at an offset, or of the function whose arguments stand there. Detail 1 adds the source. */
-export function inspect({ project, scope }: Cells, code: string, offset: number, detail: 0 | 1): Inspected | undefined {
+export function inspect(cells: Cells, code: string, offset: number, detail: 0 | 1): Inspected | undefined {
+  try {
+    return inspectCode(cells, code, offset, detail);
+  } catch (error) {
+    if (error instanceof MagicError) return undefined;
+    throw error;
+  }
+}
+
+function inspectCode({ project, scope }: Cells, code: string, offset: number, detail: 0 | 1): Inspected | undefined {
   const { file, shift } = parseCell("inspect", code, project);
   if (file.parseDiagnostics.length === 0) project.update({ specifiers: specifiersOf(file), augmentations: [] });
   bindCell(file, scope.around, project);

@@ -6,8 +6,9 @@ import { parseCell } from "./cell-file.ts";
 import { type Cells, createCells } from "./cells.ts";
 import { complete } from "./complete.ts";
 import { inspect } from "./inspect.ts";
+import { MagicError } from "./magics.ts";
 import { type LanguageReply, type LanguageRequest, languageFd } from "./protocol.ts";
-import { wholeness } from "./whole.ts";
+import { type Wholeness, wholeness } from "./whole.ts";
 
 let cells: Cells | undefined;
 
@@ -70,9 +71,18 @@ function answer(request: LanguageRequest) {
     case "inspect":
       return inspect(cells, request.code, request.offset, request.detail) ?? null;
     case "whole":
-      return wholeness(parseCell("whole", request.code, cells.project).file);
+      return wholenessOf(cells, request.code);
     case "reset":
       cells.reset();
       return null;
+  }
+}
+
+function wholenessOf({ project }: Cells, code: string): Wholeness {
+  try {
+    return wholeness(parseCell("whole", code, project).file);
+  } catch (error) {
+    if (error instanceof MagicError) return { status: "invalid" };
+    throw error;
   }
 }

@@ -1,8 +1,10 @@
 // execute_request: check, run, show, answer.
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import type { FrontMagic } from "../compile/magics.ts";
 import type { ErrorContent } from "../worker/protocol.ts";
 import { explainMissing } from "../worker/resolve.ts";
-import { interruptDeliveries } from "./comms.ts";
+import { interruptDeliveries, loseComms } from "./comms.ts";
 import type { Diagnostic } from "./compiler.ts";
 import type { RequestContext } from "./context.ts";
 import type { Done, Kernel, Running } from "./kernel.ts";
@@ -101,11 +103,12 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     if (checked === undefined) return { ...nothing, done: { error: stopped } };
     const errors = checked.diagnostics.filter(({ category }) => category === "error");
     if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
+    if (checked.magic !== undefined) return { ...nothing, ...frontMagic(kernel, checked.magic) };
     const warnings = checked.diagnostics.filter(({ category }) => category === "warning");
     if (running.interrupted) return { ...nothing, warnings, done: { error: stopped } };
     const expressions = context.request.content.user_expressions ?? {};
     running.begun = true;
-    kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent });
+    kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent, isTimed: checked.isTimed });
     return { ...nothing, warnings, done: await finished };
   } catch (error) {
     // The compiler ended, or could not be started.
@@ -115,6 +118,24 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     kernel.running = undefined;
     kernel.asking = undefined;
   }
+}
+
+/** `%reset` and `%load`. */
+function frontMagic(kernel: Kernel, magic: FrontMagic): Pick<Verdict, "done" | "payload"> {
+  if (magic.type === "load") {
+    const { path } = magic;
+    try {
+      const text = `// %load ${path}\n${readFileSync(resolve(path), "utf8")}`;
+      return { done: {}, payload: [{ source: "set_next_input", text, replace: true }] };
+    } catch (error) {
+      const { name, message } = error as Error;
+      return { done: { error: { ename: name, evalue: message, traceback: [`${name}: ${message}`] } }, payload: [] };
+    }
+  }
+  kernel.worker.restart();
+  kernel.compiler.reset();
+  loseComms(kernel);
+  return { done: {}, payload: [] };
 }
 
 /** Checks a cell; nothing when the user stops it meanwhile. A check that goes on for long after that is given up. */
@@ -161,7 +182,8 @@ const nameOf = (cell: number) => (cell > 0 ? `In[${cell}]` : `Unsaved[${-cell}]`
 function typeError(errors: Diagnostic[], cell: number): ErrorContent {
   const [first] = errors;
   return {
-    ename: `TS${first.code}`,
+    // Without a number it is of a magic line.
+    ename: first.code === 0 ? "SyntaxError" : `TS${first.code}`,
     evalue: first.message,
     traceback: errors.flatMap((error) => [describe(error, cell, "error").trimEnd(), ...nextStep(error)]),
   };

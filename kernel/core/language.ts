@@ -28,14 +28,15 @@ export async function isComplete({ compiler }: Kernel, { request, reply }: Reque
   reply("is_complete_reply", question.test(code) ? { status: "complete" } : await compiler.isComplete(code));
 }
 
-/** `name?` and `name??`, as in IPython: documentation, and with two marks the source. */
-const question = /^\s*([\p{ID_Start}$_][\p{ID_Continue}$.]*)\s*(\?\??)\s*$/u;
+/** `name?`, `%help name` and `name??`, as in IPython: documentation, and with two marks the source. */
+const question =
+  /^\s*(?:%help\s+(?<helped>[\p{ID_Start}$_][\p{ID_Continue}$.]*)|(?<name>[\p{ID_Start}$_][\p{ID_Continue}$.]*)\s*(?<marks>\?\??))\s*$/u;
 
 /** The pager's payload when the cell only asks what a name is. */
 export async function page({ compiler }: Kernel, code: string): Promise<object | undefined> {
   const found = question.exec(code);
   if (found === null) return undefined;
-  const [, name, marks] = found;
+  const { name = found.groups!.helped!, marks } = found.groups!;
   const known = await compiler.inspect(name, name.length, marks === "??" ? 1 : 0);
   const data =
     known === undefined

@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import * as widgets from "../widgets/index.ts";
 import { flushWidgets } from "../widgets/model.ts";
 import { comms, receive } from "./comms.ts";
+import { inRun } from "./context.ts";
 import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
 import { describeError, interruptError, rememberCell } from "./errors.ts";
 import { formatResult } from "./format.ts";
@@ -18,6 +19,7 @@ import {
 } from "./guard.ts";
 import { confirm, prompt } from "./input.ts";
 import { catchLateErrors, reportLate } from "./late-errors.ts";
+import { clock, elapsed, magics } from "./magics.ts";
 import { createModules, forgetStopped } from "./modules.ts";
 import { captureOutput, send } from "./output.ts";
 import { createPacketReader } from "./packets.ts";
@@ -53,6 +55,7 @@ provide({
   confirm,
   require: modules.require,
   __import: modules.import,
+  __magics: magics,
   __dirname: modules.import.meta.dirname,
   __filename: modules.import.meta.filename,
 });
@@ -130,9 +133,11 @@ async function serve(request: RunRequest) {
 
 async function runCell(request: RunRequest): Promise<Outcome> {
   const { run, name, js } = request;
+  const began = request.isTimed ? clock() : undefined;
   const outcome = await runScript(request, `${js}\n//# sourceURL=${name}`, !request.silent);
   const failed = outcome === interrupted || outcome.error !== undefined;
   const expressions = failed ? undefined : await evaluateExpressions(request);
+  if (began !== undefined && !failed) inRun(run, () => console.log(elapsed(began)));
   flushWidgets();
   const shown = await guarded<void>(run, (resolve) => resolve(finishDisplays(run)));
   return outcome === interrupted || shown === interrupted ? interrupted : { ...outcome, expressions };

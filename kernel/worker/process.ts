@@ -31,6 +31,8 @@ export interface UserProcessOptions {
 
 export interface UserProcess {
   run(request: RunRequest): void;
+  /** Ends the process and starts a fresh one. */
+  restart(): void;
   /** Gives a comm message to the code of the cells, which answers `delivered`. */
   deliver(request: CommRequest, buffers: readonly Buffer[]): void;
   /** Asks once; a worker that has not begun or is in native code does not hear it, so callers repeat it. */
@@ -61,6 +63,7 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
   let ready = false;
   let failedStarts = 0;
   let stopped = false;
+  let restart = () => {};
 
   start();
   function start() {
@@ -97,7 +100,8 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
     for (const fd of [requestFd, interruptFd, inputFd]) (own.stdio[fd] as Writable).on("error", () => {});
 
     let over = false;
-    const end = (cause: ErrorContent) => {
+    /** Without a cause nobody is told: it was asked for. */
+    const end = (cause?: ErrorContent) => {
       if (over || stopped) return;
       over = true;
       ownOrder.end();
@@ -105,10 +109,11 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
       killGroup(own.pid);
       const wasReady = ready;
       waiting = [];
-      failedStarts += wasReady ? 0 : 1;
+      failedStarts += wasReady || cause === undefined ? 0 : 1;
       if (failedStarts < maxFailedStarts) start();
-      listener.died(cause);
+      if (cause !== undefined) listener.died(cause);
     };
+    restart = () => end();
     own.on("error", (error) => end({ ename: "ProcessExit", evalue: error.message, traceback: [error.message] }));
     own.on("exit", (code, signal) => {
       const report = () => end(causeOfDeath(code, signal, outOfMemory));
@@ -139,6 +144,7 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
       ask({ type: "run", ...request });
       order.startRun(request.run);
     },
+    restart: () => restart(),
     deliver: ask,
     interrupt(run) {
       const bytes = Buffer.alloc(4);

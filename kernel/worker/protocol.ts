@@ -30,6 +30,8 @@ export interface RunRequest {
   expressions: Record<string, string>;
   /** Says that nothing of a silent run is shown: its value is not even formatted. */
   silent: boolean;
+  /** Says that the cell tells how long it takes. */
+  isTimed?: boolean;
 }
 
 /** A comm message of a client, for the cells' code. Its `run` is its own: what it causes belongs to it. */
