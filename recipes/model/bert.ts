@@ -82,6 +82,30 @@ export function pooler(params: Params, hidden: tf.Tensor, { linear = plain }: { 
   return tf.tanh(linear("pooler.dense", first, get(params, "pooler.dense.weight"), get(params, "pooler.dense.bias")));
 }
 
+/** Logits [B, T, V] of the word at each place (masked language modelling): a layer, LayerNorm, the embedding. hidden [B, T, C]. */
+export function mlmLogits(
+  params: Params,
+  cfg: BertConfig,
+  hidden: tf.Tensor,
+  { linear = plain }: { linear?: Linear } = {},
+): tf.Tensor {
+  const p = (name: string) => get(params, name);
+  const at = "cls.predictions.transform";
+  const inner = geluErf(linear(`${at}.dense`, hidden, p(`${at}.dense.weight`), p(`${at}.dense.bias`)));
+  const normed = layerNorm(inner, p(`${at}.LayerNorm.weight`), p(`${at}.LayerNorm.bias`), cfg.eps);
+  return linear("cls.predictions.decoder", normed, p("embeddings.word_embeddings.weight"), p("cls.predictions.bias"));
+}
+
+/** Logits [B, classes] of a whole text: a linear layer on the pooler. hidden [B, T, C]. */
+export function classLogits(
+  params: Params,
+  hidden: tf.Tensor,
+  { linear = plain }: { linear?: Linear } = {},
+): tf.Tensor {
+  const pooled = pooler(params, hidden, { linear });
+  return linear("classifier", pooled, get(params, "classifier.weight"), get(params, "classifier.bias"));
+}
+
 /** Mean of the hidden states [B, T, C] over the positions where mask [B, T] is 1: [B, C]; zeros for an empty row. */
 export function meanPool(hidden: tf.Tensor, mask: tf.Tensor): tf.Tensor {
   if (String(mask.shape) !== String(hidden.shape.slice(0, 2)))
@@ -134,9 +158,17 @@ export function bertConfig(json: Record<string, any>): BertConfig {
 }
 
 /** The `config.json` that transformers reads for it. */
-export function hfConfig({ layers, dim, heads, ffn, ctx, vocab, types, eps }: BertConfig): Record<string, unknown> {
+export function hfConfig(
+  { layers, dim, heads, ffn, ctx, vocab, types, eps }: BertConfig,
+  head?: Head,
+): Record<string, unknown> {
+  const names = Array.from({ length: typeof head === "object" ? head.classes : 0 }, (_, i) => `LABEL_${i}`);
   return {
-    architectures: ["BertModel"],
+    architectures: [head === "mlm" ? "BertForMaskedLM" : head ? "BertForSequenceClassification" : "BertModel"],
+    ...(names.length && {
+      id2label: Object.fromEntries(names.entries()),
+      label2id: Object.fromEntries(names.map((name, i) => [name, i])),
+    }),
     model_type: "bert",
     hidden_act: "gelu",
     num_hidden_layers: layers,
@@ -151,8 +183,14 @@ export function hfConfig({ layers, dim, heads, ffn, ctx, vocab, types, eps }: Be
   };
 }
 
-/** Names and shapes of the parameters, in the order of the model; the pooler, which many files lack, comes last. */
-export function shapes({ layers, dim, ffn, ctx, vocab, types }: BertConfig): Record<string, number[]> {
+/** What stands on the hidden states: words for masked places, or classes of whole texts. */
+export type Head = "mlm" | { classes: number };
+
+/**
+ * Names and shapes of the parameters, in the order of the model; the pooler, which many files lack and masked language
+ * modelling does not need, comes after the layers, then the head.
+ */
+export function shapes({ layers, dim, ffn, ctx, vocab, types }: BertConfig, head?: Head): Record<string, number[]> {
   const all: Record<string, number[]> = {
     "embeddings.word_embeddings.weight": [vocab, dim],
     "embeddings.position_embeddings.weight": [ctx, dim],
@@ -171,18 +209,24 @@ export function shapes({ layers, dim, ffn, ctx, vocab, types }: BertConfig): Rec
     lin(`${at}.output.dense`, dim, ffn);
     norm(`${at}.output.LayerNorm`);
   }
-  lin("pooler.dense", dim, dim);
+  if (head !== "mlm") lin("pooler.dense", dim, dim);
+  if (head === "mlm") {
+    lin("cls.predictions.transform.dense", dim, dim);
+    norm("cls.predictions.transform.LayerNorm");
+    all["cls.predictions.bias"] = [vocab];
+  } else if (head) lin("classifier", head.classes, dim);
   return all;
 }
 
 /**
- * Parameters from the tensors of a Hugging Face BERT file. Throws for one that is missing or has another shape than
- * `cfg` says. Heads for other tasks (`cls.`, `classifier.`) and the list of positions stay behind.
+ * Parameters from the tensors of a Hugging Face BERT file, and with `heads` those of its head for masked words or classes.
+ * Throws for one that is missing or has another shape than `cfg` says. What is for other tasks stays behind.
  */
-export function fromHF(file: Params, cfg: BertConfig): Params {
+export function fromHF(file: Params, cfg: BertConfig, { heads = false } = {}): Params {
   const named: Params = {};
   for (const [name, tensor] of Object.entries(file)) named[name.replace(/^bert\./, "")] = tensor;
-  const wanted = Object.entries(shapes(cfg)).filter(([name]) => named[name] || !name.startsWith("pooler."));
+  const head = heads ? headOf(named) : undefined;
+  const wanted = Object.entries(shapes(cfg, head)).filter(([name]) => named[name] || !name.startsWith("pooler."));
   return Object.fromEntries(
     wanted.map(([name, shape]) => {
       const found = get(named, name);
@@ -191,4 +235,17 @@ export function fromHF(file: Params, cfg: BertConfig): Params {
       return [name, found];
     }),
   );
+}
+
+/** Which head the parameters have. */
+export function headOf(params: Params): Head | undefined {
+  if (params["cls.predictions.bias"]) return "mlm";
+  return params["classifier.weight"] && { classes: params["classifier.weight"].shape[0] };
+}
+
+/** The names as a Hugging Face file has them: with a head, the rest is below `bert.`. */
+export function toHF(params: Params): Params {
+  if (!headOf(params)) return params;
+  const outer = (name: string) => (/^(cls|classifier)\./.test(name) ? name : `bert.${name}`);
+  return Object.fromEntries(Object.entries(params).map(([name, tensor]) => [outer(name), tensor]));
 }

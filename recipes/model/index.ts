@@ -40,7 +40,7 @@ interface Common<Family, Config, Options> {
   family: Family;
   cfg: Config;
   params: Params;
-  /** ids [B, T] int32 to logits [B, T, V] (gpt2, llama) or hidden states [B, T, C] (bert), with these parameters */
+  /** ids [B, T] int32 to logits [B, T, V] (gpt2, llama) or hidden states [B, T, C] (bert; its heads are in bert.ts), with these parameters */
   forward: (ids: tf.Tensor, options?: Options) => tf.Tensor;
   /** absent when the folder has none */
   tokenizer?: TextTokenizer;
@@ -88,7 +88,11 @@ async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
     const read = () => (single ? load(join(folder, single)).params : loadSharded(join(folder, index!)));
     if (config.model_type === "bert") {
       const cfg = bert.bertConfig(config);
-      return { cfg, family: "bert" as const, params: keep(read(), (tensors) => bert.fromHF(tensors, cfg)) };
+      return {
+        cfg,
+        family: "bert" as const,
+        params: keep(read(), (tensors) => bert.fromHF(tensors, cfg, { heads: true })),
+      };
     }
     const cfg = gptConfig(config);
     return { cfg, family: cfg.family ?? "gpt2", params: keep(read(), (tensors) => gpt.fromHF(tensors, cfg).params) };
@@ -157,7 +161,10 @@ export function save(
 ): void {
   mkdirSync(folder, { recursive: true });
   const { family, params, tokenizer, meta } = model;
-  const kind = family === "bert" ? bert.hfConfig(model.cfg as bert.BertConfig) : hfConfig(model.cfg as gpt.GPTConfig);
+  const kind =
+    family === "bert"
+      ? bert.hfConfig(model.cfg as bert.BertConfig, bert.headOf(params))
+      : hfConfig(model.cfg as gpt.GPTConfig);
   const bos = tokenizer?.config.bos_token;
   const eos = meta?.eos ?? [];
   const ends = {
@@ -171,7 +178,7 @@ export function save(
     files["tokenizer_config.json"] = text(tokenizer.config);
   }
   for (const [name, content] of Object.entries(files)) writeAtomic(join(folder, name), content);
-  const weights = family === "gpt2" ? gpt.toHF(params) : params;
+  const weights = family === "bert" ? bert.toHF(params) : gpt.toHF(params);
   saveTensors(join(folder, "model.safetensors"), weights, { dtype, metadata: { format: "pt" } });
   const names = [...Object.keys(files), "model.safetensors"];
   const sha256 = Object.fromEntries(names.map((name) => [name, hashOf(join(folder, name))]));

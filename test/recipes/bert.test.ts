@@ -7,7 +7,20 @@ import { valueAndGrads } from "../../recipes/core/grad.ts";
 import { load } from "../../recipes/core/io.ts";
 import { compose } from "../../recipes/core/linear.ts";
 import type { Params } from "../../recipes/core/params.ts";
-import { bertConfig, embed, forward, fromHF, meanPool, normalize, pooler, shapes } from "../../recipes/model/bert.ts";
+import {
+  bertConfig,
+  classLogits,
+  embed,
+  forward,
+  fromHF,
+  headOf,
+  meanPool,
+  mlmLogits,
+  normalize,
+  pooler,
+  shapes,
+  toHF,
+} from "../../recipes/model/bert.ts";
 
 const { params: fixture, metadata } = load(join(import.meta.dirname, "../fixtures/bert.safetensors"));
 const config = JSON.parse(metadata.config);
@@ -61,6 +74,29 @@ describe("bert", () => {
         if (/key\.bias/.test(name)) assert.ok(furthest(grad, wanted[name]) <= 1e-5 * scale, name);
         else assert.ok(off <= 1e-4, `${name}: ${off}`);
       }
+    }
+  });
+
+  it("gives the logits of transformers for masked words, and for classes of texts, to 1e-5 of their size", () => {
+    const { params: all, metadata } = load(join(import.meta.dirname, "../fixtures/bert_heads.safetensors"));
+    const cfg = bertConfig(JSON.parse(metadata.config));
+    const of = (prefix: string) =>
+      Object.fromEntries(
+        Object.entries(all).flatMap(([name, t]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), t]] : [])),
+      );
+    for (const [name, head] of [["mlm", "mlm"] as const, ["classes", { classes: 3 }] as const]) {
+      const p = fromHF(of(`${name}.start.`), cfg, { heads: true });
+      assert.deepEqual(headOf(p), head);
+      assert.deepEqual(Object.keys(p), Object.keys(shapes(cfg, head)));
+      assert.deepEqual(new Set(Object.keys(toHF(p))), new Set(Object.keys(of(`${name}.start.`))));
+      assert.equal(headOf(fromHF(of(`${name}.start.`), cfg)), undefined);
+      const hidden = forward(p, cfg, all.ids, { mask: all.mask });
+      const logits = name === "mlm" ? mlmLogits(p, cfg, hidden) : classLogits(p, hidden);
+      const wanted = all[`${name}.logits`];
+      assert.ok(
+        furthest(logits, wanted) <= 1e-5 * Math.max(1, largest(wanted)),
+        `${name}: ${furthest(logits, wanted)}`,
+      );
     }
   });
 

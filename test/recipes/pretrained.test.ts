@@ -39,7 +39,7 @@ describe("pre-trained folders", function () {
     const [gpt2, llama, bert] = ["gpt", "llama", "bert"].map(
       (name) => load(join(fixtures, `${name}.safetensors`)).params,
     );
-    for (const name of names) {
+    for (const name of names.filter((name) => !name.startsWith("bert-"))) {
       const model = await fromPretrained(join(top, name));
       const variant = name.replace("llama-", "");
       const [ids, wanted] =
@@ -59,7 +59,7 @@ describe("pre-trained folders", function () {
   });
 
   it("what was saved is loaded and saved again to the same bytes", async () => {
-    for (const name of ["gpt2", "llama-single", "bert"]) {
+    for (const name of names) {
       save(join(top, "again"), await fromPretrained(join(top, name)));
       const of = (folder: string) => readFileSync(join(top, folder, "whetstone.json"), "utf8");
       assert.equal(of("again"), of(name));
