@@ -24,6 +24,8 @@ export interface Loaded {
   params: Params;
   /** the strings of the header's `__metadata__` */
   metadata: Record<string, string>;
+  /** how each tensor was stored: F32, BF16, I64, ... */
+  stored: Record<string, string>;
 }
 
 /** Writes the tensors to a safetensors file, whole or not at all. float32 as `dtype`, int32 as I32, bool as BOOL. */
@@ -49,7 +51,7 @@ export function load(path: string): Loaded {
  * Reads `model.safetensors.index.json` and the files that it names, beside it: a model too large for one file. Every
  * tensor must be in the file that the index says, and no other.
  */
-export function loadSharded(path: string): Params {
+export function loadSharded(path: string): Omit<Loaded, "metadata"> {
   const index = readJson(path);
   const map = index.weight_map;
   const entries = Object.entries(typeof map === "object" && !Array.isArray(map) ? (map ?? {}) : {});
@@ -59,8 +61,11 @@ export function loadSharded(path: string): Params {
     throw new FormatError(`${path}: ${shown(bad[0])} lies in ${shown(bad[1])}; wanted a .safetensors beside it.`);
   const wanted = new Map(entries as [string, string][]);
   const params: Params = {};
+  const stored: Record<string, string> = {};
   for (const file of new Set(wanted.values())) {
-    for (const [name, tensor] of Object.entries(load(join(dirname(path), file)).params)) {
+    const part = load(join(dirname(path), file));
+    Object.assign(stored, part.stored);
+    for (const [name, tensor] of Object.entries(part.params)) {
       if (wanted.get(name) !== file)
         throw new FormatError(`${path}: ${name} is in ${file}, but the index says ${shown(wanted.get(name))}.`);
       params[name] = tensor;
@@ -68,7 +73,7 @@ export function loadSharded(path: string): Params {
   }
   const missing = entries.find(([name]) => !params[name]);
   if (missing) throw new FormatError(`${path}: ${missing[1]} has no ${missing[0]}, though the index says so.`);
-  return params;
+  return { params, stored };
 }
 
 /** A JSON file that holds a record. */
@@ -148,7 +153,8 @@ export function fromSafetensors(file: Uint8Array): Loaded {
     const type = dtype === "BOOL" ? "bool" : integer ? "int32" : "float32";
     params[name] = tf.tensor(unpack(data.subarray(from, to), dtype, name), shape, type);
   }
-  return { params: { ...params }, metadata };
+  const stored = Object.fromEntries(entries.map(({ name, dtype }) => [name, dtype]));
+  return { params: { ...params }, metadata, stored };
 }
 
 function readHeader(file: Uint8Array): { entries: Entry[]; metadata: Record<string, string>; data: Uint8Array } {

@@ -84,23 +84,24 @@ async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
   const json = (name: string) => (files.includes(name) ? readJson(join(folder, name)) : undefined);
   const tokenizerConfig = json("tokenizer_config.json") ?? {};
   const tokenizerJson = json("tokenizer.json");
-  const model = ofFile(folder, () => {
-    const read = () => (single ? load(join(folder, single)).params : loadSharded(join(folder, index!)));
+  const { types, model } = ofFile(folder, (): { types: string[]; model: Parts } => {
+    const { params: tensors, stored } = single ? load(join(folder, single)) : loadSharded(join(folder, index!));
+    const types = mostFirst(Object.values(stored));
     if (config.model_type === "bert") {
       const cfg = bert.bertConfig(config);
-      return {
-        cfg,
-        family: "bert" as const,
-        params: keep(read(), (tensors) => bert.fromHF(tensors, cfg, { heads: true })),
-      };
+      const params = keep(tensors, bert.fromHF(tensors, cfg, { heads: true }));
+      return { types, model: { cfg, family: "bert", params } };
     }
     const cfg = gptConfig(config);
-    return { cfg, family: cfg.family ?? "gpt2", params: keep(read(), (tensors) => gpt.fromHF(tensors, cfg).params) };
+    return {
+      types,
+      model: { cfg, family: cfg.family ?? "gpt2", params: keep(tensors, gpt.fromHF(tensors, cfg).params) },
+    };
   });
   return complete(model, tokenizerJson && (await textTokenizer(tokenizerJson, tokenizerConfig)), {
     source: folder,
     format: "safetensors",
-    stored: single ? storedTypes(join(folder, single)) : [],
+    stored: types,
     config,
     eos: [config.eos_token_id ?? []].flat(),
     chatTemplate: tokenizerConfig.chat_template ?? undefined,
@@ -221,19 +222,11 @@ function ofFile<T>(path: string, run: () => T): T {
   }
 }
 
-// Runs `use` on tensors and frees those that its result does not hold.
-function keep(tensors: Params, use: (tensors: Params) => Params): Params {
-  const used = use(tensors);
+// Frees the tensors of a file that the model does not use: what was turned over, heads of other tasks.
+function keep(tensors: Params, used: Params): Params {
   const kept = new Set(Object.values(used));
   tf.dispose(Object.values(tensors).filter((tensor) => !kept.has(tensor)));
   return used;
-}
-
-function storedTypes(path: string): string[] {
-  const file = readFileSync(path);
-  const header = JSON.parse(file.toString("utf8", 8, 8 + Number(file.readBigUInt64LE(0))));
-  const types = Object.entries<any>(header).flatMap(([name, entry]) => (name === "__metadata__" ? [] : [entry.dtype]));
-  return mostFirst(types);
 }
 
 function mostFirst(types: string[]): string[] {
