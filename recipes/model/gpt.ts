@@ -162,12 +162,7 @@ function run(
   let x = embed(p(`${name.tokens}.weight`), ids); // [B, T, C]
   if (kind.positions === "learned") {
     const table = p("wpe.weight");
-    x = tf.add(
-      x,
-      cache
-        ? tf.gather(table, tf.minimum(at, tf.scalar(cfg.ctx - 1, "int32")) as tf.Tensor1D)
-        : tf.slice(table, [0, 0], [T, C]),
-    );
+    x = tf.add(x, cache ? tf.gather(table, within(at, cfg.ctx - 1)) : tf.slice(table, [0, 0], [T, C]));
   }
   x = tf.reshape(x, [B * T, C]);
   hidden?.(0, tf.reshape(x, [B, T, C]));
@@ -197,13 +192,18 @@ function run(
   return { logits: tf.reshape(logits, [B, last ? 1 : T, cfg.vocab]), cache: read };
 }
 
+// Whole numbers 0..most; clipped as floats, since tfjs' WASM clips the bits of int32.
+function within(at: tf.Tensor, most: number): tf.Tensor1D {
+  return tf.cast(tf.clipByValue(tf.cast(at, "float32"), 0, most), "int32") as tf.Tensor1D;
+}
+
 // Positions at..at+T of `kept` [B, G, S, d] replaced by `more` [B, G, T, d].
 function write(kept: tf.Tensor, more: tf.Tensor, at: tf.Tensor): tf.Tensor {
   const [, , S] = kept.shape;
   const T = more.shape[2]!;
   const from = tf.sub(tf.range(0, S, 1, "int32"), at); // where in `more` each position is
   const inside = tf.logicalAnd(tf.greaterEqual(from, 0), tf.less(from, T));
-  const placed = T === 1 ? more : tf.gather(more, tf.clipByValue(from, 0, T - 1).toInt() as tf.Tensor1D, 2);
+  const placed = T === 1 ? more : tf.gather(more, within(from, T - 1), 2);
   return tf.where(tf.reshape(inside, [1, 1, S, 1]), placed, kept);
 }
 
