@@ -74,6 +74,7 @@ describe("eval", () => {
       near(ece(reference.confidence, reference.right, { bins }), wanted, `${bins} bins`);
     near(ece([0.95, 0.95, 0.55, 0.55], [true, true, true, false], { bins: 10 }), 0.5 * 0.05 + 0.5 * 0.05);
     assert.equal(ece([1, 1, 0], [1, 1, 0]), 0);
+    near(ece([0.07, 0.065], [false, true], { bins: 100 }), (0.935 - 0.07) / 2); // 0.07 * 100 is above 7
     assert.throws(() => ece([1.1], [true]), /confidence 0 is 1.1; wanted 0 to 1/);
   });
 
