@@ -75,17 +75,20 @@ function checked(stored: unknown, path: string, { id }: Cell, position: number):
 /** The claims as a Markdown table; links are relative to the folder `from`. */
 export function claimsTable(rows: readonly ClaimRow[], from: string): string {
   if (rows.length === 0) return "No notebook has been run yet.";
+  // Most claims hold on any device and name none.
+  const hasDevice = rows.some(({ claim }) => claim.device !== undefined);
   const lines = rows.map(({ path, claim }) => {
     const link = relative(from, path).replaceAll("\\", "/");
     const notebook = `[${/\d+/.exec(link.split("/").at(-1)!)?.[0] ?? link}](${link})`;
     const name = claim.title === undefined ? `\`${claim.id}\`` : `${text(claim.title)} (\`${claim.id}\`)`;
     const { mode = "", device = "" } = claim;
-    const cells = [notebook, name, measured(claim), targetOf(claim), verdictOf(claim), text(mode), text(device)];
+    const cells = [notebook, name, measured(claim), targetOf(claim), verdictOf(claim), text(mode)];
+    if (hasDevice) cells.push(text(device));
     return `| ${cells.join(" | ")} |`;
   });
   return [
-    "| notebook | claim | value | target | verdict | mode | device |",
-    "|---|---|---:|---|---|---|---|",
+    `| notebook | claim | value | target | verdict | mode |${hasDevice ? " device |" : ""}`,
+    `|---|---|---:|---|---|---|${hasDevice ? "---|" : ""}`,
     ...lines,
     "",
     summary(rows),
