@@ -80,6 +80,7 @@ function welcome(topic: string) {
 async function stop() {
   kernel.worker.stop();
   kernel.compiler.stop();
+  kernel.history.close();
   await Promise.race([
     Promise.all([iopub, shell, control, stdin].map((channel) => channel.drained())),
     new Promise((resolve) => setTimeout(resolve, 1000)),

@@ -7,6 +7,7 @@ import { type Cells, createCells } from "./cells.ts";
 import { complete } from "./complete.ts";
 import { inspect } from "./inspect.ts";
 import { MagicError } from "./magics.ts";
+import { declaredNames } from "./names.ts";
 import { type LanguageReply, type LanguageRequest, languageFd } from "./protocol.ts";
 import { type Wholeness, wholeness } from "./whole.ts";
 
@@ -72,6 +73,8 @@ function answer(request: LanguageRequest) {
       return inspect(cells, request.code, request.offset, request.detail) ?? null;
     case "whole":
       return wholenessOf(cells, request.code);
+    case "names":
+      return declaredNames(cells);
     case "reset":
       cells.reset();
       return null;

@@ -2,6 +2,7 @@
 import type { Checked } from "./cells.ts";
 import type { Completions } from "./complete.ts";
 import type { Inspected } from "./inspect.ts";
+import type { DeclaredName } from "./names.ts";
 import type { Wholeness } from "./whole.ts";
 
 /** The descriptor of both directions, seen by the language process. */
@@ -14,6 +15,7 @@ export type LanguageRequest =
   | { type: "complete"; code: string; offset: number }
   | { type: "inspect"; code: string; offset: number; detail: 0 | 1 }
   | { type: "whole"; code: string }
+  | { type: "names" }
   | { type: "reset" };
 
 /** Answers by the type of their request. */
@@ -23,6 +25,7 @@ export interface LanguageAnswers {
   complete: Completions;
   inspect: Inspected | null;
   whole: Wholeness;
+  names: DeclaredName[];
   reset: null;
 }
 

@@ -46,6 +46,7 @@ export function loseComms(kernel: Kernel) {
   for (const comm_id of kernel.comms.keys()) kernel.transport.publish("comm_close", { comm_id, data: {} }, parent);
   kernel.comms.clear();
   for (const { finish } of kernel.deliveries.values()) finish();
+  for (const answer of kernel.questions.values()) answer({ failed: "the process of the cells has ended" });
 }
 
 /** Asks the handlers of messages to end until they have; those beside a cell end with it. */

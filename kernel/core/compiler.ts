@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Checked } from "../compile/cells.ts";
 import type { Completions } from "../compile/complete.ts";
 import type { Inspected } from "../compile/inspect.ts";
+import type { DeclaredName } from "../compile/names.ts";
 import { type LanguageAnswers, type LanguageReply, type LanguageRequest, languageFd } from "../compile/protocol.ts";
 import type { Wholeness } from "../compile/whole.ts";
 
@@ -18,6 +19,8 @@ export interface Compiler {
   complete(code: string, offset: number): Promise<Completions>;
   inspect(code: string, offset: number, detail: 0 | 1): Promise<Inspected | undefined>;
   isComplete(code: string): Promise<Wholeness>;
+  /** The names that cells have declared. */
+  names(): Promise<DeclaredName[]>;
   /** Forgets all names: the process that had them is gone. */
   reset(): void;
   /** Gives up a check that takes too long for the user: the process starts anew and knows the earlier cells again. */
@@ -151,6 +154,7 @@ export function startCompiler({ cwd, dist }: { cwd: string; dist: string }): Com
     complete: (code, offset) => ask({ type: "complete", code, offset }),
     inspect: async (code, offset, detail) => (await ask({ type: "inspect", code, offset, detail })) ?? undefined,
     isComplete: (code) => ask({ type: "whole", code }),
+    names: () => ask({ type: "names" }),
     reset() {
       accepted = [];
       ask({ type: "reset" }).catch(report);

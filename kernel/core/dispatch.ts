@@ -2,11 +2,13 @@
 import type { Connection } from "../wire/connection.ts";
 import { deliver } from "./comms.ts";
 import { createContext, errorContent, type Request, type RequestContext } from "./context.ts";
+import { debug } from "./debug.ts";
 import { abort, execute, interrupt } from "./execute.ts";
 import type { HistoryQuery } from "./history.ts";
 import { kernelInfo, type Versions } from "./info.ts";
 import type { Kernel } from "./kernel.ts";
 import { complete, inspect, isComplete } from "./language.ts";
+import { createUsage } from "./usage.ts";
 
 export interface DispatchOptions {
   connection: Connection;
@@ -24,6 +26,7 @@ const besides = new Set(["complete_request", "inspect_request", "is_complete_req
 
 export function createDispatch(kernel: Kernel, options: DispatchOptions) {
   const { transport } = kernel;
+  const usage = createUsage();
   const handlers: Record<string, Handler> = {
     kernel_info_request: ({ reply }) => reply("kernel_info_reply", kernelInfo(options.versions)),
     connect_request({ reply }) {
@@ -45,6 +48,8 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
     comm_open: (context) => deliver(kernel, context),
     comm_msg: (context) => deliver(kernel, context),
     comm_close: (context) => deliver(kernel, context),
+    debug_request: (context) => debug(kernel, context),
+    usage_request: ({ reply }) => reply("usage_reply", usage()),
     interrupt_request({ reply }) {
       interrupt(kernel);
       reply("interrupt_reply", { status: "ok" });

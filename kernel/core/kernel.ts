@@ -2,11 +2,11 @@
 
 import type { Header } from "../wire/message.ts";
 import { startUserProcess, type UserProcess } from "../worker/process.ts";
-import type { ErrorContent, WorkerMessage } from "../worker/protocol.ts";
+import type { ErrorContent, VariablesAnswer, WorkerMessage } from "../worker/protocol.ts";
 import { loseComms, publishComm } from "./comms.ts";
 import { type Compiler, startCompiler } from "./compiler.ts";
 import type { RequestContext, Transport } from "./context.ts";
-import { createHistory } from "./history.ts";
+import { createHistory, type History } from "./history.ts";
 import { createOutput } from "./output.ts";
 
 export type Done = Extract<WorkerMessage, { type: "done" }>;
@@ -38,7 +38,7 @@ export interface Kernel {
   /** Whether the compiler has checked a cell. */
   hasChecked: boolean;
   worker: UserProcess;
-  history: ReturnType<typeof createHistory>;
+  history: History;
   output: ReturnType<typeof createOutput>;
   /** The number of the last counted cell. */
   count: number;
@@ -52,6 +52,10 @@ export interface Kernel {
   comms: Map<string, string>;
   /** Comm messages that the code of the cells is handling. */
   deliveries: Map<number, Delivery>;
+  /** Questions for variables that the worker has not answered. */
+  questions: Map<number, (answer: VariablesAnswer) => void>;
+  /** Whether a front end has begun to debug: it then shows variables after each cell. */
+  isDebugging: boolean;
   /** The runs of past comm messages whose headers are kept. */
   delivered: number[];
   running?: Running;
@@ -85,6 +89,8 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     comms: new Map(),
     deliveries: new Map(),
     delivered: [],
+    questions: new Map(),
+    isDebugging: false,
   };
   return kernel;
 
@@ -106,6 +112,8 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
         return publishComm(kernel, message, buffers);
       case "delivered":
         return kernel.deliveries.get(message.run)?.finish();
+      case "inspected":
+        return kernel.questions.get(message.run)?.(message.answer);
       case "done":
         if (kernel.running?.run === message.run) kernel.running.finish(message);
         return;

@@ -25,7 +25,8 @@ export function installKernelspec(options: KernelspecOptions): string {
     display_name: "TypeScript (Whetstone)",
     language: "typescript",
     interrupt_mode: "message",
-    metadata: { debugger: false },
+    // JupyterLab shows its panel of variables only for kernels that say so. Breakpoints are refused with a reason.
+    metadata: { debugger: true },
   };
   writeFileSync(join(folder, "kernel.json"), `${JSON.stringify(spec, null, 2)}\n`);
   for (const logo of logos) copyFileSync(join(import.meta.dirname, logo), join(folder, logo));

@@ -183,7 +183,9 @@ async function connect(
   }: KernelOptions & { startTimeout: number; heartbeatTimeout: number },
 ) {
   abort?.throwIfAborted();
-  const kernelProcess: KernelProcess = await launch(spec, { cwd, env });
+  // What is run headlessly is not for the history of whoever runs it.
+  const history = process.env.WHETSTONE_HISTORY ?? ":memory:";
+  const kernelProcess: KernelProcess = await launch(spec, { cwd, env: { WHETSTONE_HISTORY: history, ...env } });
   const { connection } = kernelProcess;
   const sessionId = randomUUID();
   const signer = createSigner(connection.key);

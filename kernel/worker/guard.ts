@@ -15,14 +15,14 @@ let thread: Worker | undefined;
 let leave: ((run: number) => void) | undefined;
 
 /** What code that the inspector runs can reach of the kernel, under one name that no listing shows. */
-const hidden: Record<string, (argument: any) => unknown> = {
+const hidden: Record<string, (...given: any[]) => unknown> = {
   waitForTermination() {
     while (Atomics.load(state, slots.termination) === terminations.due);
   },
-  call: (number: number) => calls.get(number)?.(),
+  call: (number: number, given: unknown) => calls.get(number)?.(given),
 };
 /** Calls that the inspector is to make, by a number of their own. */
-const calls = new Map<number, () => Promise<void>>();
+const calls = new Map<number, (given: unknown) => Promise<void>>();
 let lastCall = 0;
 Object.defineProperty(globalThis, "__whetstone", { value: hidden });
 
@@ -120,8 +120,8 @@ export async function callWith<T>(
 }
 
 /** Calls a function that runs code of the user, and waits for its result; `interrupted` when the user stops it. */
-export async function callGuarded<T>(run: number, call: () => T | Promise<T>): Promise<T | typeof interrupted> {
-  const { js, done } = prepareCall(call);
+export async function callGuarded<T>(run: number, call: Call<T>, given?: string): Promise<T | typeof interrupted> {
+  const { js, done } = prepareCall(call, given);
   return (await evaluate(run, js)) === interrupted ? interrupted : done();
 }
 
@@ -129,20 +129,23 @@ export async function callGuarded<T>(run: number, call: () => T | Promise<T>): P
  * The same while something else is guarded: an interrupt of that stops it too. What is stopped never settles, so wait no longer than for what it
  * stands beside.
  */
-export async function callBeside<T>(run: number, call: () => T | Promise<T>): Promise<T> {
-  const { js, done } = prepareCall(call);
+export async function callBeside<T>(run: number, call: Call<T>, given?: string): Promise<T> {
+  const { js, done } = prepareCall(call, given);
   await fromLoop<Evaluated>((...settle) => beside(run, () => replEvaluate(js, ...settle)));
   return done();
 }
 
+/** `given`: the value of an expression that the cells' names mean something in. */
+type Call<T> = (given: any) => T | Promise<T>;
+
 /** The script that makes a call, and what gives its result once the script is over. */
-function prepareCall<T>(call: () => T | Promise<T>) {
+function prepareCall<T>(call: Call<T>, given = "undefined") {
   let result: { value: T } | { error: unknown } | undefined;
   const number = ++lastCall;
-  calls.set(number, async () => {
+  calls.set(number, async (value) => {
     calls.delete(number);
     try {
-      result = { value: await call() };
+      result = { value: await call(value) };
     } catch (error) {
       result = { error };
     }
@@ -153,7 +156,7 @@ function prepareCall<T>(call: () => T | Promise<T>) {
     return result.value;
   };
   // Awaited in so many words: a promise that is only the value of a script is left alone, as in a cell.
-  return { js: `await __whetstone.call(${number})`, done };
+  return { js: `await __whetstone.call(${number}, ${given})`, done };
 }
 
 /** The value that a remote object stands for, in a list: a promise of it alone would wait for what it promises, or call its `then`. */

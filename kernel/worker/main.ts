@@ -29,10 +29,13 @@ import {
   type ExpressionResult,
   type RunRequest,
   requestFd,
+  type VariablesAnswer,
+  type VariablesRequest,
   type View,
   type WorkerRequest,
 } from "./protocol.ts";
 import { beginTimers, endTimers, watchTimers } from "./timers.ts";
+import { answerOf, gettersOf } from "./variables.ts";
 
 /** What a cell gives: the view of its value, if it has one, or an error. */
 interface Given {
@@ -82,10 +85,15 @@ function provide(globals: Record<string, unknown>) {
 
 function take(request: WorkerRequest & { buffers: Buffer[] }) {
   if (request.type === "run") void inTurn(() => serve(request));
-  else if (turn === undefined) void inTurn(() => deliver(request, callGuarded));
+  else if (turn === undefined) void inTurn(() => handle(request, callGuarded));
   // A front end does not wait for the cell: what it says is heard as soon as the cell awaits something.
-  else void deliver(request, (run, call) => Promise.race([callBeside(run, call), turn]));
+  else void handle(request, (...call) => Promise.race([callBeside(...call), turn]));
 }
+
+type Calling = (run: number, call: (given: any) => unknown, given?: string) => Promise<unknown>;
+
+const handle = (request: (CommRequest | VariablesRequest) & { buffers: Buffer[] }, call: Calling) =>
+  request.type === "comm" ? deliver(request, call) : inspectVariables(request, call);
 
 /** One thing at a time can be stopped by the user. */
 async function inTurn(work: () => Promise<void>) {
@@ -95,10 +103,20 @@ async function inTurn(work: () => Promise<void>) {
   });
 }
 
-async function deliver(
-  request: CommRequest & { buffers: Buffer[] },
-  call: (run: number, handle: () => unknown) => Promise<unknown>,
-) {
+async function inspectVariables({ run, ask }: VariablesRequest, call: Calling): Promise<void> {
+  let answer: VariablesAnswer;
+  try {
+    const found = await call(run, (values) => answerOf(ask, values), gettersOf(ask));
+    // The cell beside which it was asked has ended first.
+    if (found === undefined) return inTurn(() => inspectVariables({ type: "variables", run, ask }, callGuarded));
+    answer = found === interrupted ? { failed: "the question was interrupted" } : (found as VariablesAnswer);
+  } catch (error) {
+    answer = { failed: describeError(error).evalue };
+  }
+  send({ type: "inspected", run, answer });
+}
+
+async function deliver(request: CommRequest & { buffers: Buffer[] }, call: Calling) {
   const { run } = request;
   const failed = (error: ErrorContent) => send({ type: "late-error", run, error });
   try {

@@ -16,6 +16,7 @@ import {
   requestFd,
   stderrFd,
   stdoutFd,
+  type VariablesRequest,
   type WorkerRequest,
 } from "./protocol.ts";
 
@@ -35,6 +36,8 @@ export interface UserProcess {
   restart(): void;
   /** Gives a comm message to the code of the cells, which answers `delivered`. */
   deliver(request: CommRequest, buffers: readonly Buffer[]): void;
+  /** Asks for the values of variables; the worker answers `inspected`. */
+  inspect(request: VariablesRequest): void;
   /** Asks once; a worker that has not begun or is in native code does not hear it, so callers repeat it. */
   interrupt(run: number): void;
   answer(answer: InputAnswer): void;
@@ -146,6 +149,7 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
     },
     restart: () => restart(),
     deliver: ask,
+    inspect: ask,
     interrupt(run) {
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(run);

@@ -45,7 +45,34 @@ export interface CommRequest {
 
 export type CommKind = "comm_open" | "comm_msg" | "comm_close";
 
-export type WorkerRequest = ({ type: "run" } & RunRequest) | CommRequest;
+/** A question for the values of variables. */
+export interface VariablesRequest {
+  type: "variables";
+  run: number;
+  ask: /** All of these, with the types that TypeScript knows. */
+    | { what: "all"; names: { name: string; type: string }[] }
+    /** What is in the one with this number. */
+    | { what: "parts"; reference: number }
+    /** How one of them is displayed. */
+    | { what: "view"; name: string };
+}
+
+/** A variable as the Debug Adapter Protocol has it. */
+export interface Variable {
+  name: string;
+  value: string;
+  /** JupyterLab shows a type it does not know in the place of the value, so none is given. */
+  type: null;
+  /** As TypeScript knows it. */
+  declaredType: string;
+  evaluateName?: string;
+  /** To ask for what is in it; 0 when nothing is. */
+  variablesReference: number;
+}
+
+export type VariablesAnswer = { variables: Variable[] } | View | { failed: string };
+
+export type WorkerRequest = ({ type: "run" } & RunRequest) | CommRequest | VariablesRequest;
 
 /** An error as Jupyter shows it. */
 export interface ErrorContent {
@@ -71,6 +98,7 @@ export type WorkerMessage =
   | { type: "comm"; run: number; kind: CommKind; content: CommRequest["content"]; metadata: Record<string, unknown> }
   /** The code of the cells has done with a comm message. */
   | { type: "delivered"; run: number }
+  | { type: "inspected"; run: number; answer: VariablesAnswer }
   | { type: "done"; run: number; view?: View; error?: ErrorContent; expressions?: Record<string, ExpressionResult> };
 
 /** The answer to an `input` message. */

@@ -83,20 +83,19 @@ describe("widgets in JupyterLab", function () {
   it("a slider redraws a figure", async () => {
     const figure = output(0).locator(".jp-RenderedPlotly");
     await figure.first().waitFor();
-    assert.equal(await titleOf(figure), "power 2");
+    await untilTitled(figure, "power 2");
     await output(0).locator(".noUi-handle").focus();
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");
     await output(0).locator(".widget-readout", { hasText: "4" }).waitFor({ timeout: 20_000 });
-    for (let tries = 0; tries < 100 && (await titleOf(figure)) !== "power 4"; tries++) await page.waitForTimeout(100);
-    assert.equal(await titleOf(figure), "power 4");
+    await untilTitled(figure, "power 4");
     assert.equal(await figure.count(), 1);
   });
 
   it("thumbs up and down collect answers, and print under their cell", async () => {
     for (const side of ["up", "down", "up"]) await output(1).locator(`button[title=${side}]`).click();
     await output(1).getByText("3. up").waitFor({ timeout: 20_000 });
-    assert.match(await output(1).innerText(), /1\. up\s+2\. down\s+3\. up/);
+    assert.match((await output(1).textContent())!, /1\. up\s+2\. down\s+3\. up/);
   });
 
   it("a view of one's own counts, both ways", async () => {
@@ -113,11 +112,34 @@ describe("widgets in JupyterLab", function () {
     await page.locator(".jp-Notebook .jp-Cell").nth(4).locator(".cm-content").click();
     await page.keyboard.press("Control+Enter");
     await output(4).getByText("Ada").waitFor({ timeout: 20_000 });
-    assert.match(await output(4).innerText(), /'read', 'Ada', 'beta', true, 10, \[ 'up', 'down', 'up' \]/);
+    assert.match((await output(4).textContent())!, /'read', 'Ada', 'beta', true, 10, \[ 'up', 'down', 'up' \]/);
     const width = await output(3)
       .locator(".progress-bar")
       .evaluate((bar: any) => bar.style.width);
     assert.equal(width, "75%");
+  });
+
+  it("the panel of variables shows them, with what is in them, and after each cell", async () => {
+    const toggle = page.locator(".jp-NotebookPanel-toolbar .jp-DebuggerBugButton");
+    await toggle.click();
+    const panel = page.locator(".jp-DebuggerVariables");
+    const answers = panel.getByText("answers").first();
+    await answers.waitFor({ state: "attached", timeout: 20_000 });
+    // The side bar opens by itself only where it has been open before.
+    await page.waitForTimeout(500);
+    if (!(await answers.isVisible())) await page.locator(".jp-SideBar [data-id=jp-debugger-sidebar]").click();
+    await answers.waitFor({ timeout: 20_000 });
+    assert.match((await panel.textContent())!, /answers:?\s*\[ 'up', 'down', 'up' \]/);
+    await page.locator(".jp-Notebook .jp-Cell").nth(4).locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("; answers.push('more'); answers.length");
+    await page.keyboard.press("Control+Enter");
+    await panel.getByText("'more'").first().waitFor({ timeout: 20_000 });
+    await panel.getByText("answers").first().click();
+    await panel.locator("jp-tree-item jp-tree-item").first().waitFor({ timeout: 20_000 });
+    assert.match((await panel.textContent())!, /2:?\s*'up'\s*3:?\s*'more'/);
+    await toggle.click();
+    assert.equal(await page.locator(".jp-Dialog").count(), 0);
   });
 
   it("a page that is loaded anew shows them as they are", async () => {
@@ -134,11 +156,18 @@ describe("widgets in JupyterLab", function () {
   });
 });
 
-/** The title of a figure; it is its PNG until the mouse is over it. */
-async function titleOf(figure: ReturnType<Page["locator"]>): Promise<string | null> {
-  const image = figure.locator(".plot-img");
-  if ((await image.count()) > 0 && (await image.first().isVisible())) await image.first().dispatchEvent("mouseenter");
-  const title = figure.locator(".gtitle").first();
-  await title.waitFor({ timeout: 20_000 });
-  return title.textContent();
+/** Resolves when the figure has this title. It is its PNG until the mouse is over it, also after it was redrawn. */
+async function untilTitled(figure: ReturnType<Page["locator"]>, wanted: string): Promise<void> {
+  let title: string | null = null;
+  for (let tries = 0; tries < 100 && title !== wanted; tries++) {
+    const image = figure.locator(".plot-img").first();
+    if (await image.isVisible()) await image.dispatchEvent("mouseenter", {}, { timeout: 500 }).catch(() => {});
+    title = await figure
+      .locator(".gtitle")
+      .first()
+      .textContent({ timeout: 500 })
+      .catch(() => null);
+    if (title !== wanted) await figure.page().waitForTimeout(100);
+  }
+  assert.equal(title, wanted);
 }

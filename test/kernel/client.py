@@ -137,7 +137,9 @@ class Kernel:
     def __enter__(self):
         import os
 
-        self.manager.start_kernel(cwd=str(self.cwd), env={**os.environ, **self.env})
+        # A history of its own, unless the test says otherwise.
+        env = {**os.environ, "WHETSTONE_HISTORY": ":memory:", **self.env}
+        self.manager.start_kernel(cwd=str(self.cwd), env=env)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=30)

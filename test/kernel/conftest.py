@@ -1,6 +1,7 @@
 """Kernels for the protocol tests: the built one, started by jupyter_client as a Jupyter server starts it."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from client import Kernel
 
 root = Path(__file__).parents[2]
+# What tests run is not for the history of whoever runs them.
+os.environ["WHETSTONE_HISTORY"] = ":memory:"
 
 
 def node() -> str:
