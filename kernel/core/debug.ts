@@ -10,7 +10,7 @@ interface DebugRequest {
 }
 
 /** A cell that computes answers nothing: the panel then says so instead of waiting. */
-const patienceMs = 5_000;
+const patienceMs = 3_000;
 const noBreakpoints = "this kernel does not stop at breakpoints";
 
 let sequence = 0;

@@ -110,19 +110,35 @@ function isPlain(value: object): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** What is in a value, by names; getters are not called before they are asked for. */
+/** The first of what is in a value, by names; getters are not called before they are asked for. */
 function partsOf(value: object): [name: string, read: () => unknown][] {
   if (isTensor(value) || isFrame(value)) return [];
   if (value instanceof Map) {
-    return [...value].slice(0, maxParts).map(([key, part]) => [cut(inspect(key, { depth: 0 }), 60), () => part]);
+    return first(value).map(([key, part]) => [cut(inspect(key, { depth: 0 }), 60), () => part]);
   }
-  if (value instanceof Set) return [...value].slice(0, maxParts).map((part, i) => [String(i), () => part]);
-  const keys = [];
+  if (value instanceof Set) return first(value).map((part, i) => [String(i), () => part]);
+  const read = (key: string) => () => (value as Record<string, unknown>)[key];
+  const isList = Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+  // Not by `for in`, which lists all of their keys before it begins: 1.6 s for 16 million numbers.
+  if (isList) {
+    const length = Math.min(maxParts, (value as unknown as ArrayLike<unknown>).length);
+    return Array.from({ length }, (_, i) => [String(i), read(String(i))]);
+  }
+  const keys: string[] = [];
   for (const key in value) {
     if (keys.length >= maxParts) break;
     if (Object.hasOwn(value, key)) keys.push(key);
   }
-  return keys.map((key) => [key, () => (value as Record<string, unknown>)[key]]);
+  return keys.map((key) => [key, read(key)]);
+}
+
+function first<T>(items: Iterable<T>): T[] {
+  const taken: T[] = [];
+  for (const item of items) {
+    if (taken.length >= maxParts) break;
+    taken.push(item);
+  }
+  return taken;
 }
 
 function cut(text: string, limit = maxValue): string {
