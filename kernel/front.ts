@@ -8,6 +8,7 @@ import { watchParent } from "./core/parent.ts";
 import { bindHeartbeat } from "./sockets/heartbeat.ts";
 import { bindPublisher } from "./sockets/publisher.ts";
 import { bindRouter, type RouterChannel } from "./sockets/router.ts";
+import { versions } from "./versions.ts";
 import { address, readConnection } from "./wire/connection.ts";
 import { createEncoder, decode, MalformedMessage } from "./wire/message.ts";
 import { createSigner } from "./wire/sign.ts";
@@ -49,7 +50,7 @@ const transport: Transport = {
 const kernel = createKernel(transport, { dist: import.meta.dirname, cwd: process.cwd() });
 const dispatch = createDispatch(kernel, {
   connection,
-  versions: { kernel: "0.1.0", typescript: "6.0.3" },
+  versions,
   subscribed: iopub.subscribed,
   shutdown: () => void stop(),
 });

@@ -73,7 +73,8 @@ async function buildCompiler(bundle, common, log) {
     banner: { js: 'const __compile_url = require("node:url").pathToFileURL(__filename).href;' },
     logOverride: { "empty-import-meta": "silent" },
   });
-  for (const name of ["globals.d.ts", "widgets.d.ts"]) copyFileSync(join(kernel, "compile", name), join(dist, name));
+  for (const name of ["globals.d.ts", "widgets.d.ts", "tslab.d.ts"])
+    copyFileSync(join(kernel, "compile", name), join(dist, name));
   const blob = join(dist, "check.blob");
   const draft = `${blob}.${process.pid}`;
   const made = spawnSync(process.execPath, ["--snapshot-blob", draft, "--build-snapshot", script], {

@@ -3,6 +3,7 @@ import ts from "typescript";
 import { augmentationsOf, bindCell, type CellFile, parseCell, specifiersOf, uncheckedCode } from "./cell-file.ts";
 import type { Groups } from "./declarations.ts";
 import { type Diagnostic, nearPath, restate } from "./diagnostics.ts";
+import { dialect } from "./dialect.ts";
 import { emit, emitJavaScript } from "./emit.ts";
 import { type BoundFile, internals } from "./internals.ts";
 import { commandsAmong, type FrontMagic, frontMagic, MagicError, magicEdits } from "./magics.ts";
@@ -54,7 +55,7 @@ export function createCells(folder: string): Cells {
   let stale = new Set<string>();
 
   function check(name: string, code: string): Checked {
-    const javaScript = uncheckedCode(code);
+    const javaScript = uncheckedCode(code) ?? (dialect() === "jslab" ? code : undefined);
     if (javaScript !== undefined) return checkJavaScript(name, javaScript);
     try {
       return checkTypeScript(name, code);

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
+import { dialect } from "./dialect.ts";
 
 export interface CellOptions {
   compiler: ts.CompilerOptions;
@@ -35,6 +36,9 @@ const exploring: ts.CompilerOptions = {
 /** The options where there is no tsconfig.json, or none that can be understood. */
 export const usual: CellOptions = { compiler: { ...exploring, ...fixed }, lenient: true };
 
+/** As tslab had them: what its notebooks do with `null` and with names without a type is no error. */
+const loose: CellOptions = { compiler: { ...usual.compiler, strict: false }, lenient: true };
+
 /** What is wrong with a tsconfig.json. */
 export class ConfigError extends Error {
   override name = "ConfigError";
@@ -48,7 +52,7 @@ export class ConfigError extends Error {
 /** Reads the options that hold in a folder. Throws a ConfigError when its tsconfig.json cannot be understood. */
 export function optionsOf(folder: string): CellOptions {
   const path = join(folder, "tsconfig.json");
-  if (!existsSync(path)) return usual;
+  if (!existsSync(path)) return dialect() === "tslab" ? loose : usual;
   const { config, error } = ts.readConfigFile(path, (file) => readFileSync(file, "utf8"));
   if (error !== undefined) throw new ConfigError(error);
   const host: ts.ParseConfigHost = { ...ts.sys, readDirectory: () => [], useCaseSensitiveFileNames: true };

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import ts from "typescript";
+import { dialect } from "./dialect.ts";
 import type { BoundFile, LivingChecker, ResolvedModule } from "./internals.ts";
 import { type CellOptions, ConfigError, isLenient, optionsOf, usual } from "./options.ts";
 
@@ -49,7 +50,7 @@ interface ProgramInternals extends ts.Program {
 /** Where the kernel's own files are: the folder of the bundle, or of this file. */
 const here = import.meta.dirname;
 const libraries = dirname(findUp(here, "node_modules/typescript/lib/lib.esnext.d.ts") ?? join(here, "lib.esnext.d.ts"));
-const ambient = ["globals.d.ts", "widgets.d.ts"].flatMap(
+const ambient = ["globals.d.ts", "widgets.d.ts", "tslab.d.ts"].flatMap(
   (name) => [join(here, name), join(here, "../compile", name)].find(existsSync) ?? [],
 );
 /** Libraries and packages, parsed once for all programs; they go into the snapshot. */
@@ -213,6 +214,7 @@ export function createProject(folder: string): Project {
         specifiers.size === 0 &&
         types === nodeTypes &&
         optionsText === undefined &&
+        dialect() === undefined &&
         textOf(join(next, "tsconfig.json")) === undefined;
       cwd = next;
       nodeTypes = types;

@@ -1,7 +1,8 @@
 // Registers the kernel with Jupyter: writes kernel.json and the logos where a Jupyter server looks for them.
 //   node kernel/install/kernelspec.ts <folder>     e.g. .venv/share/jupyter/kernels/whetstone
+// A folder named `tslab` or `jslab` makes an alias for notebooks that were written for these kernels.
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 export interface KernelspecOptions {
   /** The folder of the spec; its name is the name of the kernel. */
@@ -20,10 +21,14 @@ export function installKernelspec(options: KernelspecOptions): string {
   const front = join(dist, "front.js");
   if (!existsSync(front)) throw new Error(`${front} is missing: build the kernel first (npm run setup)`);
   mkdirSync(folder, { recursive: true });
+  const name = basename(folder);
+  const isJavaScript = name === "jslab";
+  const isAlias = isJavaScript || name === "tslab";
   const spec = {
     argv: [node, front, "{connection_file}"],
-    display_name: "TypeScript (Whetstone)",
-    language: "typescript",
+    display_name: isJavaScript ? "JavaScript (Whetstone)" : "TypeScript (Whetstone)",
+    language: isJavaScript ? "javascript" : "typescript",
+    ...(isAlias && { env: { WHETSTONE_DIALECT: name } }),
     interrupt_mode: "message",
     // JupyterLab shows its panel of variables only for kernels that say so. Breakpoints are refused with a reason.
     metadata: { debugger: true },

@@ -17,6 +17,7 @@ import {
   withoutVersion,
 } from "./local-files.ts";
 import { checkScheme, explain, findTypeScript, ImportError, isFileSpecifier } from "./resolve.ts";
+import { tslab, tslabURL } from "./tslab.ts";
 import { loadTypeScript, syntaxError } from "./typescript-files.ts";
 
 /** What `import.meta` is in a cell: the notebook's folder, and a file in it that stands for the notebook. */
@@ -57,6 +58,7 @@ export function createModules(folder: string): { import: Import; require: NodeJS
       const from = localPath(parentURL);
       // Packages and Node resolve among themselves as ever.
       if (from === undefined) return versioned(next(specifier, context), undefined);
+      if (wanted === "tslab") return { url: tslabURL, format: "module", shortCircuit: true };
       try {
         checkScheme(wanted);
         const file = findTypeScript(wanted, parentURL!);
@@ -123,6 +125,7 @@ export function createModules(folder: string): { import: Import; require: NodeJS
 
   const native = createRequire(cell);
   const requireModule = (id: string) => {
+    if (id === "tslab") return tslab;
     renewEdited();
     try {
       return native(id);

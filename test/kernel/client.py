@@ -127,9 +127,9 @@ class Cell:
 class Kernel:
     """A kernel and a client of it; as a context manager it ends with all its processes."""
 
-    def __init__(self, folder, cwd, **env):
+    def __init__(self, folder, cwd, kernel_name="whetstone", **env):
         specs = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False)
-        self.manager = KernelManager(kernel_name="whetstone", kernel_spec_manager=specs)
+        self.manager = KernelManager(kernel_name=kernel_name, kernel_spec_manager=specs)
         self.cwd, self.env = cwd, env
         # Messages that came while those of another request were read.
         self.others = []

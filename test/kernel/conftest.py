@@ -28,6 +28,8 @@ def kernels_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernels")
     subprocess.run([node(), root / "kernel/build/build.mjs"], check=True)
     subprocess.run([node(), root / "kernel/install/kernelspec.ts", folder / "whetstone"], check=True)
+    for alias in ["tslab", "jslab"]:
+        subprocess.run([node(), root / "kernel/install/kernelspec.ts", folder / alias], check=True)
     assert json.loads((folder / "whetstone/kernel.json").read_text())["language"] == "typescript"
     return folder
 
