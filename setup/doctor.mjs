@@ -6,11 +6,10 @@ import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { CallFailed, call } from "./call.mjs";
 import { tensorflowDone, tensorflowFor } from "./libtensorflow.mjs";
-import { minilmDone } from "./minilm.mjs";
+import { modelDone } from "./model.mjs";
 import { npmDone } from "./npm.mjs";
 import { node24, place, root } from "./place.mjs";
 import { choosePython, venvDone } from "./python.mjs";
-import { smollm2Done } from "./smollm2.mjs";
 import { Trouble } from "./trouble.mjs";
 
 /** @typedef {{ state: "good" | "bad" | "note", text: string, cure?: string }} Finding */
@@ -159,13 +158,13 @@ async function checkGpu() {
 }
 
 async function checkMiniLM() {
-  return minilmDone()
+  return modelDone("minilm")
     ? good("all-MiniLM-L6-v2 in data/models")
     : bad("no all-MiniLM-L6-v2 (notebook 11 needs it)", setupCure);
 }
 
 async function checkSmolLM2() {
-  return smollm2Done()
+  return modelDone("smollm2")
     ? good("SmolLM2-135M-Instruct in data/models")
     : bad("no SmolLM2-135M-Instruct (notebooks with a real language model need it)", setupCure);
 }

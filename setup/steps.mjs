@@ -4,11 +4,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { kernelDone, kernelMake, kernelspecDone, kernelspecMake } from "./kernel.mjs";
 import { tensorflowDone, tensorflowFor, tensorflowMake } from "./libtensorflow.mjs";
-import { minilmDone, minilmMake } from "./minilm.mjs";
+import { modelDone, modelMake } from "./model.mjs";
 import { npmDone, npmMake } from "./npm.mjs";
 import { place, root } from "./place.mjs";
 import { venvDone, venvMake } from "./python.mjs";
-import { smollm2Done, smollm2Make } from "./smollm2.mjs";
 
 /**
  * @typedef {object} Step
@@ -56,8 +55,8 @@ export const steps = [
     path: place.minilm,
     after: ["venv"],
     gigabytes: 0.3,
-    done: minilmDone,
-    make: minilmMake,
+    done: () => modelDone("minilm"),
+    make: (/** @type {(line: string) => void} */ onLine) => modelMake("minilm", onLine),
   },
   {
     name: "smollm2",
@@ -65,8 +64,8 @@ export const steps = [
     path: place.smollm2,
     after: ["venv"],
     gigabytes: 0.3,
-    done: smollm2Done,
-    make: smollm2Make,
+    done: () => modelDone("smollm2"),
+    make: (/** @type {(line: string) => void} */ onLine) => modelMake("smollm2", onLine),
   },
   {
     name: "kernel",
