@@ -53,6 +53,17 @@ describe("npm run claims", () => {
     assert.throws(() => claimsIn(folder), /a\.loss stands in .*01-first\.ipynb and in .*03-third\.ipynb/);
   });
 
+  it("counts a claim that does not hold, and has a column of devices only where one is named", () => {
+    const row = (id: string, pass: boolean) => ({
+      path: join(folder, "01.ipynb"),
+      claim: { id, value: 3, op: "<", target: pass ? 4 : 2, pass, kind: "quality", mode: "full" },
+    });
+    const table = claimsTable([row("a.holds", true), row("a.fails", false)], folder).split("\n");
+    assert.equal(table[0], "| notebook | claim | value | target | verdict | mode |");
+    assert.match(table[3]!, /`a\.fails` \| 3 \| &lt; 2 \| ✘ does not hold \| full \|$/);
+    assert.match(table.at(-1)!, /^1 of 2 claims hold; /);
+  });
+
   it("says which claim is not whole, and where the table should go", () => {
     const notebook = notebookOf(["1"]);
     const data = { "application/vnd.claim+json": { id: "a", value: 1, op: "<", pass: true } };
