@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deno, pythonWith } from "./peers.ts";
+import { deno, median, pythonWith } from "./peers.ts";
 import type { Row } from "./run.ts";
 
 const ROUNDS = 7;
@@ -25,7 +25,6 @@ interface Own {
   messages: number;
 }
 
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const ms = (seconds: number) => (seconds * 1e3).toPrecision(3);
 
 export async function* rows(): AsyncGenerator<Row> {

@@ -46,3 +46,6 @@ export function pythonWith(packages: string[]): string {
   }
   return python;
 }
+
+/** The middle one; the upper of the two where there are two. */
+export const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];

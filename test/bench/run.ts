@@ -1,5 +1,5 @@
-// `npm run bench -- [name]`: measures beside peers. Each test/bench/<name>.ts that exports `rows` is a bench; the last line is JSON.
-import { existsSync, readdirSync } from "node:fs";
+// `npm run bench -- [name]`: measures beside peers. Each file that exports `rows` is a bench, or part of the bench its folder names; the last line is JSON.
+import { globSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -13,24 +13,27 @@ export interface Row {
 }
 
 const here = import.meta.dirname;
+// A bench is test/bench/<name>.ts, or a folder of them; `engine/eager` is one of a folder.
+const files = globSync("{*,*/*}.ts", { cwd: here })
+  .map((file) => file.replaceAll("\\", "/").slice(0, -3))
+  .filter((name) => name !== "run")
+  .sort();
 const asked = process.argv.slice(2);
-const names = asked.length
-  ? asked
-  : readdirSync(here)
-      .filter((file) => file.endsWith(".ts") && file !== "run.ts")
-      .map((file) => file.slice(0, -3));
+for (const name of asked) {
+  if (files.some((file) => file === name || file.startsWith(`${name}/`))) continue;
+  console.error(`there is no bench "${name}"; there are ${files.join(", ")}`);
+  process.exit(1);
+}
+const names = files.filter(
+  (file) => !asked.length || asked.some((name) => file === name || file.startsWith(`${name}/`)),
+);
 
 const rows: Row[] = [];
 for (const name of names) {
-  const file = join(here, `${name}.ts`);
-  if (!existsSync(file)) {
-    console.error(`there is no bench "${name}": ${file} is missing`);
-    process.exit(1);
-  }
-  const bench = await import(pathToFileURL(file).href);
+  const bench = await import(pathToFileURL(join(here, `${name}.ts`)).href);
   if (!bench.rows) {
-    if (asked.length) {
-      console.error(`${file} exports no rows()`);
+    if (asked.includes(name)) {
+      console.error(`${name}.ts exports no rows()`);
       process.exit(1);
     }
     continue; // what benches share, such as a model

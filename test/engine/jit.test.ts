@@ -1,7 +1,7 @@
 // jit and valueAndGrad: same numbers as eager, caching, errors that name the line, memory.
 import assert from "node:assert/strict";
 import { jit, lowered, memory, random, tf, useDevice, valueAndGrad } from "@whetstone/engine";
-import * as gpt from "../bench/gpt.ts";
+import * as gpt from "../bench/engine/gpt.ts";
 
 const tiny: gpt.GptConfig = { layers: 2, width: 16, heads: 2, ctx: 8, vocab: 31, batch: 2 };
 const here = /jit\.test\.ts:\d+/;

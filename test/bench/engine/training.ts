@@ -3,18 +3,15 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { jit, tf, valueAndGrad } from "@whetstone/engine";
+import { jit, type tf, valueAndGrad } from "@whetstone/engine";
+import { median, pythonWith } from "../peers.ts";
+import type { Row } from "../run.ts";
 import * as gpt from "./gpt.ts";
-import { pythonWith } from "./peers.ts";
-import type { Row } from "./run.ts";
 
 const ROUNDS = 5;
 const STEPS = 8;
 
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
-
 export async function* rows(): AsyncGenerator<Row> {
-  yield* overhead();
   yield await gptSmallVsTorch();
 }
 
@@ -93,24 +90,4 @@ async function startTorch() {
       if (child.exitCode === null) await once(child, "exit");
     },
   };
-}
-
-function* overhead(): Generator<Row> {
-  const one = tf.scalar(1);
-  const rounds = Array.from({ length: ROUNDS }, () => {
-    const begin = performance.now();
-    for (let i = 0; i < 2000; i++) tf.add(one, one).dispose();
-    return ((performance.now() - begin) / 2000) * 1e3;
-  });
-  yield { id: "eager-add", value: median(rounds), unit: "us" };
-  const n = 1024;
-  const a = tf.randomNormal([n, n], 0, 1, "float32", 1);
-  const speeds = Array.from({ length: ROUNDS }, () => {
-    const begin = performance.now();
-    const c = tf.matMul(a, a);
-    c.dataSync();
-    c.dispose();
-    return (2 * n ** 3) / (performance.now() - begin) / 1e6;
-  });
-  yield { id: "matmul-1024", value: median(speeds), unit: "GFLOP/s" };
 }
