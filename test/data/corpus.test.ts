@@ -43,6 +43,6 @@ describe("corpus", () => {
   });
 
   it("names a corpus that there is not", () => {
-    assert.throws(() => loadText("moby" as "sotu"), /There is no corpus "moby"; there is "sotu"/);
+    assert.throws(() => loadText("moby" as "sotu"), /There is no corpus "moby"; there are "sotu" and "moby-dick"/);
   });
 });
