@@ -28,7 +28,7 @@ function clone(): string {
   cpSync(join(root, "setup"), join(folder, "setup"), { recursive: true });
   mkdirSync(join(folder, "data"));
   mkdirSync(join(folder, "path"));
-  for (const name of ["node_modules", "kernel"]) symlinkSync(join(root, name), join(folder, name));
+  for (const name of ["node_modules", "kernel", "engine"]) symlinkSync(join(root, name), join(folder, name));
   return folder;
 }
 
