@@ -26,7 +26,7 @@ interface NodeBackend {
     dtype: tf.DataType,
     refCount: number,
   ): void;
-  tensorMap: { get(dataId: object): { id: number } | undefined };
+  tensorMap: { get(dataId: object): { id: number; refCount: number } | undefined };
 }
 const NodeBackend = NodeJSKernelBackend as unknown as new (binding: Binding, packageName: string) => NodeBackend;
 

@@ -48,6 +48,12 @@ export interface Entry {
   tracer?: Tracer;
   /** the value was written by JavaScript while a trace was open, so it is a constant of that trace */
   literal?: boolean;
+  /** calls in flight that read it; see `pin` */
+  pins?: number;
+  /** who takes it over when its call has run; nobody else may read it until then */
+  donatedTo?: string;
+  /** its tensor was disposed while a call in flight reads it */
+  dropped?: boolean;
 }
 
 /** An open trace, as the binding sees it. */
@@ -95,8 +101,33 @@ export function createBinding(lib: LibTensorFlow) {
 
   function get(id: number): Entry {
     const entry = entries.get(id);
-    if (!entry) throw new Error(`tensor ${id} is disposed or was never made`);
+    if (!entry || entry.dropped) throw new Error(`tensor ${id} is disposed or was never made`);
+    if (entry.donatedTo) throw new Error(`${describe(entry)} is donated to ${entry.donatedTo}, which is still running`);
     return entry;
+  }
+
+  function free(id: number, entry: Entry) {
+    entries.delete(id);
+    if (entry.handle === undefined) return;
+    liveBytes -= bytesOf(entry);
+    pressure.shrunk(liveBytes);
+    lib.TFE_DeleteTensorHandle(entry.handle);
+  }
+
+  /**
+   * Keeps tensors that a call in flight reads: one that is disposed meanwhile is freed, and counted as freed, when the call has run.
+   * `donatedTo` says of which nobody else may read.
+   * @returns the end of that
+   */
+  function pin(ids: number[], donated: number[], donatedTo: string): () => void {
+    const held = ids.map((id) => [id, get(id)] as const);
+    for (const [, entry] of held) entry.pins = (entry.pins ?? 0) + 1;
+    const taken = donated.map(get);
+    for (const entry of taken) entry.donatedTo = donatedTo;
+    return () => {
+      for (const entry of taken) entry.donatedTo = undefined;
+      for (const [id, entry] of held) if (--entry.pins! === 0 && entry.dropped) free(id, entry);
+    };
   }
 
   function newNativeTensor(shape: number[], dtype: number, values: any): bigint {
@@ -185,8 +216,8 @@ export function createBinding(lib: LibTensorFlow) {
     }
   }
 
-  /** Runs an op, or a compiled function when `xla`, and gives its raw output handles. */
-  function run(name: string, attrs: OpAttr[], inputs: bigint[], outputs: number, xla: boolean, where: () => string) {
+  /** An op that is ready to be executed; it holds its inputs. The caller deletes it. */
+  function newOp(name: string, attrs: OpAttr[], inputs: bigint[], xla: boolean, where: () => string): bigint {
     const op: bigint = lib.TFE_NewOp(lib.context, name, lib.status);
     lib.check(name);
     try {
@@ -197,6 +228,17 @@ export function createBinding(lib: LibTensorFlow) {
         lib.TFE_OpAddInput(op, handle, lib.status);
         if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
       }
+      return op;
+    } catch (error) {
+      lib.TFE_DeleteOp(op);
+      throw error;
+    }
+  }
+
+  /** Runs an op, or a compiled function when `xla`, and gives its raw output handles. */
+  function run(name: string, attrs: OpAttr[], inputs: bigint[], outputs: number, xla: boolean, where: () => string) {
+    const op = newOp(name, attrs, inputs, xla, where);
+    try {
       const handles = new BigUint64Array(Math.max(outputs, 1));
       const count = Int32Array.of(outputs);
       lib.TFE_Execute(op, handles, count, lib.status);
@@ -292,11 +334,8 @@ export function createBinding(lib: LibTensorFlow) {
     deleteTensor(id: number): void {
       const entry = entries.get(id);
       if (!entry) return;
-      entries.delete(id);
-      if (entry.handle === undefined) return;
-      liveBytes -= bytesOf(entry);
-      pressure.shrunk(liveBytes);
-      lib.TFE_DeleteTensorHandle(entry.handle);
+      if (entry.pins) entry.dropped = true;
+      else free(id, entry);
     },
     tensorDataSync(id: number): any {
       const entry = get(id);
@@ -319,6 +358,8 @@ export function createBinding(lib: LibTensorFlow) {
     // What the engine itself uses beyond tfjs' interface.
     add,
     get,
+    newOp,
+    pin,
     run,
     /** Ops run on this device from now on; "" lets TensorFlow choose. */
     setDevice(name: string) {

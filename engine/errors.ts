@@ -101,10 +101,13 @@ export function locate(
   return finish(error);
 }
 
-/** The error of a compiled function's call: XLA names a kernel that it does not have among much else. */
-export function explainCompiled(error: unknown, label: string): unknown {
+/**
+ * The error of a compiled function's call: XLA names a kernel that it does not have among much else.
+ * @param stack where the function was called, when that is not where it fails
+ */
+export function explainCompiled(error: unknown, label: string, stack?: string): unknown {
   if (!(error instanceof Error) || finished.has(error)) return error;
-  const { frame } = callSite();
+  const { frame } = callSite(stack);
   const lacking = /unsupported operations .*?: (\w+) \(No registered '/.exec(error.message)?.[1];
   const strings = lacking === "_Arg" || lacking === "_Retval" || lacking === "Const";
   const cause = strings

@@ -1,6 +1,8 @@
 // jit(f): the first call for a signature of shapes and dtypes traces f into a graph that XLA compiles; later calls run it.
 import * as tf from "@tensorflow/tfjs-core";
+import { executeAsync } from "./asynchronous.ts";
 import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
+import { sizeOf } from "./binding.ts";
 import { explainCompiled, finish, locate } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { type Flat, flatten } from "./pytree.ts";
@@ -15,8 +17,29 @@ export interface JitOptions {
   matmul?: "float32" | "bfloat16" | "float16";
 }
 
-/** A jitted function, and how many programs it has compiled. */
-export type Jitted<F> = F & { readonly cacheSize: () => number };
+type AnyFunction = (...args: any[]) => any;
+
+/** The same function, on another thread than the event loop's. */
+export type Async<F extends AnyFunction> = (...args: Parameters<F>) => Promise<ReturnType<F>>;
+
+export interface CallOptions {
+  /** Aborts an asynchronous call: its promise is rejected with the signal's reason at once, and its results are thrown away. */
+  signal?: AbortSignal;
+}
+
+/** A jitted function. */
+export type Jitted<F extends AnyFunction> = F & {
+  /** how many programs it has compiled */
+  readonly cacheSize: () => number;
+  /**
+   * Calls it without blocking the event loop: timers, widgets and progress go on while it compiles and runs. Calls run one
+   * after the other. Arguments may be disposed at once; donated ones can be used by nobody else until the call has run, and
+   * are freed then. They stay when it fails.
+   */
+  readonly async: Async<F>;
+  /** Options of a call: `step.with({ signal }).async(state, batch)` can be aborted. */
+  readonly with: (options: CallOptions) => { readonly async: Async<F> };
+};
 
 interface Program extends Compiled {
   /** the tree that the function returned, filled with a call's tensors */
@@ -47,18 +70,38 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     const backend = tensorflowBackend();
     // Inside another trace, or under eager autodiff, f is part of what is recorded there.
     if (backend?.native.tracer() || underTape()) return f(...args);
-    const flat = args.map((arg, i) => (fixed.includes(i) ? asStatic(arg) : flatten(arg, `argument ${i}`)));
-    if (donate.length) checkDonated(flat, donate);
+    const flat = flattenAll(args);
     const result = backend ? callCompiled(backend, flat) : tf.tidy(() => f(...args));
-    if (donate.length)
-      dispose(
-        donate.flatMap((i) => flat[i]?.leaves ?? []),
-        flatten(result, "result").leaves,
-      );
+    free(flat, result);
     return result;
   };
 
-  function callCompiled(backend: TensorFlowBackend, args: Flat[]) {
+  // Up to its first await it runs as it is called, so that the arguments are those of this moment.
+  const callAsync = async ({ signal }: CallOptions, args: any[]) => {
+    const backend = tensorflowBackend();
+    if (backend?.native.tracer() || underTape())
+      throw new Error(`jit(${label}).async: inside jit or a gradient nothing can be waited for; call ${label} itself`);
+    signal?.throwIfAborted();
+    const flat = flattenAll(args);
+    const result = backend ? await callCompiledAsync(backend, flat, signal) : await computed(tf.tidy(() => f(...args)));
+    free(flat, result);
+    return result;
+  };
+
+  function flattenAll(args: any[]): Flat[] {
+    const flat = args.map((arg, i) => (fixed.includes(i) ? asStatic(arg) : flatten(arg, `argument ${i}`)));
+    if (donate.length) checkDonated(flat, donate);
+    return flat;
+  }
+
+  function free(flat: Flat[], result: unknown) {
+    if (donate.length) dispose(donatedOf(flat), flatten(result, "result").leaves);
+  }
+
+  const donatedOf = (flat: Flat[]) => donate.flatMap((i) => flat[i]?.leaves ?? []);
+
+  /** The program for these arguments, and the ids of its inputs that are tensors of tfjs. */
+  function prepare(backend: TensorFlowBackend, args: Flat[]) {
     const { native } = backend;
     const key = `${native.device()}|${args.map((arg) => arg.key).join("|")}`;
     let program = cache.get(key);
@@ -66,25 +109,88 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
       program = trace(backend, f, label, args, { matmul });
       cache.set(key, program);
     }
-    const inputs = args.flatMap((arg) => arg.leaves.map((leaf) => native.get(backend.idOf(leaf)).handle!));
+    const ids = args.flatMap((arg) => arg.leaves.map((leaf) => backend.idOf(leaf)));
+    const inputs = ids.map((id) => native.get(id).handle!);
     for (const capture of program.captures) {
-      inputs.push("handle" in capture ? capture.handle : native.get(backend.idOf(capture.variable)).handle!);
+      if ("variable" in capture) ids.push(backend.idOf(capture.variable));
+      inputs.push("handle" in capture ? capture.handle : native.get(ids[ids.length - 1]).handle!);
     }
-    let handles: BigUint64Array;
-    try {
-      handles = native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
-    } catch (error) {
-      throw explainCompiled(error, label);
-    }
+    return { program, ids, inputs };
+  }
+
+  function resultOf(backend: TensorFlowBackend, program: Program, handles: BigUint64Array) {
     const leaves = program.outputs.map(({ shape, dtype }, i) =>
-      backend.createOutputTensor(native.add({ handle: handles[i], shape: [...shape], dtype })),
+      backend.createOutputTensor(backend.native.add({ handle: handles[i], shape: [...shape], dtype })),
     );
     return program.rebuild(leaves);
   }
 
-  const jitted = Object.assign(call as unknown as F, { cacheSize: () => cache.size });
+  function callCompiled(backend: TensorFlowBackend, args: Flat[]) {
+    const { program, inputs } = prepare(backend, args);
+    let handles: BigUint64Array;
+    try {
+      handles = backend.native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
+    } catch (error) {
+      throw explainCompiled(error, label);
+    }
+    return resultOf(backend, program, handles);
+  }
+
+  async function callCompiledAsync(backend: TensorFlowBackend, args: Flat[], signal?: AbortSignal) {
+    const { native } = backend;
+    const called = hereInStack();
+    const { program, ids, inputs } = prepare(backend, args);
+    // What a view shares can be read on.
+    const donated = donatedOf(args)
+      .map((leaf) => leaf.dataId)
+      .filter((dataId) => backend.tensorMap.get(dataId)?.refCount === 1);
+    try {
+      const op = native.newOp(program.name, [], inputs, true, () => `jit(${label})`);
+      const ended = native.pin(
+        ids,
+        donated.map((dataId) => backend.tensorMap.get(dataId)!.id),
+        `jit(${label})`,
+      );
+      const handles = await executeAsync(native.lib, {
+        op,
+        outputs: program.outputs.length,
+        wait: native.isUsingGpuDevice() ? smallest(program.outputs.map(({ shape }) => sizeOf(shape))) : undefined,
+        signal,
+        ended,
+      });
+      return resultOf(backend, program, handles);
+    } catch (error) {
+      throw signal?.aborted ? error : explainCompiled(error, label, called.stack);
+    }
+  }
+
+  const jitted = Object.assign(call as unknown as F, {
+    cacheSize: () => cache.size,
+    async: ((...args: any[]) => callAsync({}, args)) as Async<F>,
+    with: (options: CallOptions) => ({ async: ((...args: any[]) => callAsync(options, args)) as Async<F> }),
+  });
   origins.set(jitted, { f, options });
   return jitted;
+}
+
+/** Has the stack of the call, deep enough for the user's line; V8 writes it out when it is asked for. */
+function hereInStack(): Error {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 50;
+  const here = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  return here;
+}
+
+const smallest = (sizes: number[]) => sizes.indexOf(Math.min(...sizes));
+
+/** A result when its device has computed it: WASM has at once, WebGPU when the last of its queue can be read. */
+async function computed<T>(result: T): Promise<T> {
+  const { leaves } = flatten(result, "result");
+  if (leaves.length) await leaves[smallest(leaves.map(({ size }) => size))].data();
+  // Timers and messages come in between, as many calls as there may be.
+  await new Promise((resolve) => setImmediate(resolve));
+  return result;
 }
 
 function checkOptions(f: (...args: any[]) => any, { donate = [], static: fixed = [], matmul }: JitOptions) {

@@ -4,10 +4,12 @@ import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { devNull, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
+import { prepareStack } from "./asynchronous.ts";
 
 const signatures = {
   TF_Version: "const char *TF_Version()",
   TF_NewStatus: "void *TF_NewStatus()",
+  TF_DeleteStatus: "void TF_DeleteStatus(void *status)",
   TF_GetCode: "int TF_GetCode(void *status)",
   TF_Message: "const char *TF_Message(void *status)",
   TF_AllocateTensor: "void *TF_AllocateTensor(int dtype, void *dims, int rank, size_t bytes)",
@@ -48,6 +50,10 @@ const signatures = {
   TFE_OpSetAttrStringList:
     "void TFE_OpSetAttrStringList(void *op, const char *name, const char **values, void *lengths, int count)",
   TFE_Execute: "void TFE_Execute(void *op, void *handles, void *count, void *status)",
+  TFE_NewCancellationManager: "void *TFE_NewCancellationManager()",
+  TFE_CancellationManagerStartCancel: "void TFE_CancellationManagerStartCancel(void *manager)",
+  TFE_DeleteCancellationManager: "void TFE_DeleteCancellationManager(void *manager)",
+  TFE_OpSetCancellationManager: "void TFE_OpSetCancellationManager(void *op, void *manager, void *status)",
   TFE_ContextAddFunction: "void TFE_ContextAddFunction(void *context, void *fn, void *status)",
   TFE_ContextRemoveFunction: "void TFE_ContextRemoveFunction(void *context, const char *name, void *status)",
   TF_NewGraph: "void *TF_NewGraph()",
@@ -141,6 +147,7 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
     const dump = `--xla_dump_to=${hloFolder} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=${HLO_MARK}`;
     process.env.XLA_FLAGS = `${process.env.XLA_FLAGS ?? ""} ${dump}`.trim();
   }
+  prepareStack();
   const versionFile = join(dir, "version.json");
   const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
