@@ -1,5 +1,6 @@
 // The kernel's front process: sockets and routing. It never runs a user's code, so it always answers.
 import { randomUUID } from "node:crypto";
+import { createComplaints } from "./core/complaints.ts";
 import type { Channel, Transport } from "./core/context.ts";
 import { createDispatch } from "./core/dispatch.ts";
 import { interrupt } from "./core/execute.ts";
@@ -9,16 +10,16 @@ import { bindHeartbeat } from "./sockets/heartbeat.ts";
 import { bindPublisher } from "./sockets/publisher.ts";
 import { bindRouter, type RouterChannel } from "./sockets/router.ts";
 import { versions } from "./versions.ts";
-import { address, readConnection } from "./wire/connection.ts";
+import { address, type Connection, ConnectionError, exposure, type ports, readConnection } from "./wire/connection.ts";
 import { createEncoder, decode, MalformedMessage } from "./wire/message.ts";
+import { createReplayGuard } from "./wire/replay.ts";
 import { createSigner } from "./wire/sign.ts";
 
 const [file] = process.argv.slice(2);
 if (file === undefined) {
-  console.error("usage: node front.js <connection file>; a Jupyter server starts it so");
-  process.exit(2);
+  fail(2, "usage: node front.js <connection file>; a Jupyter server starts it so");
 }
-const connection = readConnection(file);
+const connection = open(file);
 const session = randomUUID();
 const signer = createSigner(connection.key);
 const encode = createEncoder(session, signer);
@@ -31,13 +32,16 @@ const take = (channel: Channel) => (frames: Buffer[]) => {
 };
 
 let started = false;
+// Sockets in the file system are for their owner alone.
+const umask = connection.transport === "ipc" ? process.umask(0o077) : undefined;
 const [iopub, heartbeat, shell, control, stdin] = await Promise.all([
-  bindPublisher(address(connection, connection.iopub_port)),
-  bindHeartbeat(address(connection, connection.hb_port)),
-  bindRouter(address(connection, connection.shell_port), take("shell")),
-  bindRouter(address(connection, connection.control_port), take("control")),
-  bindRouter(address(connection, connection.stdin_port), take("stdin")),
+  bind("iopub_port", bindPublisher),
+  bind("hb_port", bindHeartbeat),
+  bind("shell_port", (place) => bindRouter(place, take("shell"))),
+  bind("control_port", (place) => bindRouter(place, take("control"))),
+  bind("stdin_port", (place) => bindRouter(place, take("stdin"))),
 ]);
+if (umask !== undefined) process.umask(umask);
 const channels: Record<Channel, RouterChannel> = { shell, control, stdin };
 const transport: Transport = {
   publish(type, content, parent, metadata, buffers) {
@@ -48,43 +52,80 @@ const transport: Transport = {
   },
 };
 const kernel = createKernel(transport, { dist: import.meta.dirname, cwd: process.cwd() });
+const complain = createComplaints();
+const isNew = createReplayGuard();
 const dispatch = createDispatch(kernel, {
   connection,
   versions,
   subscribed: iopub.subscribed,
   shutdown: () => void stop(),
+  complain,
 });
 receive = (channel, frames) => {
   try {
-    dispatch({ ...decode(frames, signer), channel });
+    const message = decode(frames, signer, isNew);
+    // Whoever has seen a message of ours on the wire might send it back: its signature is right.
+    if (message.header.session === session) throw new MalformedMessage("it is one of this kernel");
+    dispatch({ ...message, channel });
   } catch (error) {
     if (!(error instanceof MalformedMessage)) throw error;
-    console.error(`dropped a message on ${channel}: ${error.message}`);
+    complain(`dropped a message on ${channel}: ${error.message}`);
   }
 };
 for (const [channel, frames] of early) receive(channel, frames);
 // Only now: a client may have subscribed while the other sockets were still being bound.
 iopub.listen(welcome);
-watchParent(() => void stop());
+// Nobody is left to hear the last messages.
+watchParent(() => void stop(0));
 process.on("SIGINT", () => interrupt(kernel));
 for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop());
 
 /** Greets a client that subscribes; the first one also hears that the kernel starts, which nobody could hear before. */
-function welcome(topic: string) {
-  iopub.send(encode([topic], { type: "iopub_welcome", content: { subscription: topic }, parent: {} }));
+function welcome(topic: Buffer) {
+  iopub.send(encode([topic], { type: "iopub_welcome", content: { subscription: topic.toString() }, parent: {} }));
   if (started) return;
   started = true;
   transport.publish("status", { execution_state: "starting" }, {});
 }
 
+function open(path: string): Connection {
+  try {
+    const found = readConnection(path);
+    const risk = exposure(path, found);
+    if (risk !== undefined) console.error(`warning: ${risk}`);
+    return found;
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    return fail(2, error.message);
+  }
+}
+
+async function bind<T>(port: (typeof ports)[number], listen: (place: string) => Promise<T>): Promise<T> {
+  const place = address(connection, connection[port]);
+  try {
+    return await listen(place);
+  } catch (error) {
+    const next =
+      connection.transport === "ipc"
+        ? "ip has to be the beginning of a path in a folder that may be written to"
+        : "ip has to be an address of this machine, and no other program may have the port; a new start gets other ports";
+    return fail(1, `cannot listen on ${port}, ${place}: ${(error as Error).message}; ${next}`);
+  }
+}
+
+function fail(code: number, message: string): never {
+  console.error(message);
+  process.exit(code);
+}
+
 /** Ends all processes of the kernel, after the messages that are under way. */
-async function stop() {
+async function stop(patienceMs = 1000) {
   kernel.worker.stop();
   kernel.compiler.stop();
   kernel.history.close();
   await Promise.race([
     Promise.all([iopub, shell, control, stdin].map((channel) => channel.drained())),
-    new Promise((resolve) => setTimeout(resolve, 1000)),
+    new Promise((resolve) => setTimeout(resolve, patienceMs)),
   ]);
   for (const channel of [iopub, shell, control, stdin, heartbeat]) channel.close();
   process.exit(0);

@@ -28,6 +28,7 @@ const entries = {
   worker: "worker/main.ts",
   interrupt: "worker/interrupt.ts",
   "figure-thread": "worker/figure-thread.ts",
+  watch: "compile/watch.ts",
 };
 const compilerEntry = join(kernel, "compile/main.ts");
 

@@ -1,7 +1,9 @@
 // The language process: checks cells and answers editors, beside the process that runs the cells. Set-up freezes it into a V8 start-up snapshot
 // with TypeScript loaded, its libraries parsed and its checker warm; without one it starts cold, one second later.
 import { Socket } from "node:net";
+import { join } from "node:path";
 import { startupSnapshot } from "node:v8";
+import { Worker } from "node:worker_threads";
 import { parseCell } from "./cell-file.ts";
 import { type Cells, createCells } from "./cells.ts";
 import { complete } from "./complete.ts";
@@ -41,12 +43,26 @@ function serve() {
   let rest = "";
   socket.setEncoding("utf8");
   socket.on("data", (chunk) => {
+    watch();
     const lines = (rest + String(chunk)).split("\n");
     rest = lines.pop()!;
     for (const line of lines) socket.write(`${JSON.stringify(reply(JSON.parse(line)))}\n`);
   });
   // The front is gone.
   for (const event of ["end", "error", "close"]) socket.on(event, () => process.exit(0));
+}
+
+let watcher: Worker | undefined;
+
+/** A check may take minutes, and nothing that the front does, or that happens to it, is heard meanwhile: a thread ends the process with the front. */
+function watch() {
+  if (watcher !== undefined) return;
+  watcher = new Worker(join(import.meta.dirname, "watch.js"), {
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+  });
+  watcher.on("error", (error) => console.error(`nobody waits for the end of the front: ${error.message}`));
+  watcher.unref();
 }
 
 function reply({ id, ...request }: LanguageRequest & { id: number }): LanguageReply {

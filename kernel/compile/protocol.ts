@@ -7,6 +7,8 @@ import type { Wholeness } from "./whole.ts";
 
 /** The descriptor of both directions, seen by the language process. */
 export const languageFd = 3;
+/** A pipe on which nothing comes: a thread of the language process waits for its end, which is that of the front. */
+export const watchFd = 4;
 
 export type LanguageRequest =
   /** The folder of the notebook; the first request. */

@@ -2,6 +2,7 @@
 import type { CommKind, WorkerMessage } from "../worker/protocol.ts";
 import type { RequestContext } from "./context.ts";
 import type { Kernel } from "./kernel.ts";
+import { textIn } from "./text.ts";
 
 /** So many headers of past comm messages are kept, for what their handlers send late: a slider that is dragged sends hundreds. */
 const maxPast = 10_000;
@@ -10,8 +11,8 @@ const maxPast = 10_000;
 export async function deliver(kernel: Kernel, { request }: RequestContext): Promise<void> {
   const { header, content, metadata, buffers } = request;
   const kind = header.msg_type as CommKind;
-  const id = String(content.comm_id ?? "");
-  if (kind === "comm_open") kernel.comms.set(id, String(content.target_name ?? ""));
+  const id = textIn(content, "comm_id");
+  if (kind === "comm_open") kernel.comms.set(id, textIn(content, "target_name"));
   // Of a process that has ended, or never opened.
   else if (!kernel.comms.has(id)) return;
   if (kind === "comm_close") kernel.comms.delete(id);

@@ -65,7 +65,8 @@ export function startCompiler({ cwd, dist }: { cwd: string; dist: string }): Com
     // Its own process group: neither an interrupt nor the end of the user's process concerns it.
     const own = spawn(process.execPath, ["--max-old-space-size=2048", ...args], {
       cwd,
-      stdio: ["ignore", "ignore", "pipe", "pipe"],
+      // Fds 3 and 4, see protocol.ts.
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
       detached: true,
     });
     child = own;

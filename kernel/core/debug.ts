@@ -2,6 +2,7 @@
 import type { VariablesAnswer, VariablesRequest } from "../worker/protocol.ts";
 import type { RequestContext } from "./context.ts";
 import type { Kernel } from "./kernel.ts";
+import { textIn } from "./text.ts";
 
 interface DebugRequest {
   seq?: number;
@@ -73,20 +74,27 @@ async function respond(
     case "variables":
       return ask(kernel, { what: "parts", reference: Number(given.variablesReference) });
     case "richInspectVariables":
-      return ask(kernel, { what: "view", name: String(given.variableName ?? "") });
+      return ask(kernel, { what: "view", name: textIn(given, "variableName") });
     default:
       return { failed: `the kernel shows variables and has no debugger: it knows no "${command}"` };
   }
 }
 
-async function ask(kernel: Kernel, question: VariablesRequest["ask"]): Promise<VariablesAnswer> {
+/**
+ * Asks the worker for variables. One that computes does not answer: after `patience` nobody waits for it any more, and a
+ * view of the user's own that does not end is stopped.
+ */
+export async function ask(
+  kernel: Kernel,
+  question: VariablesRequest["ask"],
+  patience = patienceMs,
+): Promise<VariablesAnswer> {
   const run = ++kernel.runs;
   const { promise, resolve } = Promise.withResolvers<VariablesAnswer>();
   const timer = setTimeout(() => {
-    // A view of the user's own may not end: nobody waits for it any more.
     if (kernel.running === undefined) kernel.worker.interrupt(run);
     resolve({ failed: "the cell that runs leaves no time to look at variables" });
-  }, patienceMs);
+  }, patience);
   kernel.questions.set(run, resolve);
   kernel.worker.inspect({ type: "variables", run, ask: question });
   const answer = await promise;

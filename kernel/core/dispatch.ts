@@ -1,6 +1,8 @@
 // Which handler answers which message, one shell request after the other, control requests beside them.
 import type { Connection } from "../wire/connection.ts";
+import type { InputAnswer } from "../worker/protocol.ts";
 import { deliver } from "./comms.ts";
+import type { Complain } from "./complaints.ts";
 import { createContext, errorContent, type Request, type RequestContext } from "./context.ts";
 import { debug } from "./debug.ts";
 import { abort, execute, interrupt } from "./execute.ts";
@@ -8,6 +10,7 @@ import type { HistoryQuery } from "./history.ts";
 import { kernelInfo, type Versions } from "./info.ts";
 import type { Kernel } from "./kernel.ts";
 import { complete, inspect, isComplete } from "./language.ts";
+import { textIn } from "./text.ts";
 import { createUsage } from "./usage.ts";
 
 export interface DispatchOptions {
@@ -17,6 +20,8 @@ export interface DispatchOptions {
   subscribed: Promise<unknown>;
   /** Ends the kernel, after the last message has gone out. */
   shutdown(): void;
+  /** Told of requests that failed by a defect, or by what the client sent. */
+  complain: Complain;
 }
 
 type Handler = (context: RequestContext) => unknown;
@@ -81,9 +86,11 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
     try {
       await handle(context);
     } catch (error) {
-      const { name, message } = error as Error;
-      context.reply(replyType(type), errorContent(name, message));
-      console.error(`${type} failed:`, error);
+      const { name, message, stack } = error as Error;
+      const fields =
+        type === "execute_request" ? { execution_count: kernel.count, payload: [], user_expressions: {} } : {};
+      context.reply(replyType(type), { ...fields, ...errorContent(name, message) });
+      options.complain(`${type} failed: ${stack}`);
     }
     context.publish("status", { execution_state: "idle" });
   }
@@ -148,7 +155,7 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
     if (request.channel === "stdin") {
       if (type === "input_reply" && kernel.asking !== undefined) {
         kernel.asking = undefined;
-        kernel.worker.answer({ value: String(request.content.value ?? "") });
+        kernel.worker.answer(answerIn(request.content));
       }
     } else if (request.channel === "control") void serve(request, handlerOf(type));
     else if (isBeside(request)) void serve(request, handlerOf(type)).then(repeatBusy);
@@ -157,6 +164,14 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
       void serveShell();
     }
   };
+}
+
+function answerIn(content: Record<string, any>): InputAnswer {
+  try {
+    return { value: textIn(content, "value") };
+  } catch (error) {
+    return { refused: `the front end answered with no text: ${(error as Error).message}` };
+  }
 }
 
 const replyType = (type: string) => `${type.replace(/_request$/, "")}_reply`;

@@ -9,6 +9,7 @@ import type { Diagnostic } from "./compiler.ts";
 import type { RequestContext } from "./context.ts";
 import type { Done, Kernel, Running } from "./kernel.ts";
 import { page } from "./language.ts";
+import { textIn } from "./text.ts";
 
 /** How often an interrupt is repeated until the cell has ended: native code, for one, hears nothing. */
 const repeatMs = 100;
@@ -25,7 +26,7 @@ interface Verdict {
 /** Runs a cell and answers. `failing` is called before anyone hears that the cell has failed, unless the client wants the next ones to run. */
 export async function execute(kernel: Kernel, context: RequestContext, failing: () => Promise<void>) {
   const { content } = context.request;
-  const code = String(content.code ?? "");
+  const code = textIn(content, "code");
   const silent = Boolean(content.silent);
   const isCounted = !silent && content.store_history !== false && code.trim() !== "";
   const started = new Date().toISOString();
@@ -79,7 +80,8 @@ interface Cell {
 
 async function judge(kernel: Kernel, context: RequestContext, { run, cell, code, silent }: Cell): Promise<Verdict> {
   const nothing = { done: {}, warnings: [], payload: [] };
-  if (code.trim() === "" && Object.keys(context.request.content.user_expressions ?? {}).length === 0) return nothing;
+  const expressions = expressionsIn(context.request.content);
+  if (code.trim() === "" && Object.keys(expressions).length === 0) return nothing;
 
   const { promise: finished, resolve: finish } = Promise.withResolvers<Done>();
   const { promise: stopping, resolve: stop } = Promise.withResolvers<undefined>();
@@ -106,7 +108,6 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     if (checked.magic !== undefined) return { ...nothing, ...frontMagic(kernel, checked.magic) };
     const warnings = checked.diagnostics.filter(({ category }) => category === "warning");
     if (running.interrupted) return { ...nothing, warnings, done: { error: stopped } };
-    const expressions = context.request.content.user_expressions ?? {};
     running.begun = true;
     kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent, isTimed: checked.isTimed });
     return { ...nothing, warnings, done: await finished };
@@ -118,6 +119,12 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     kernel.running = undefined;
     kernel.asking = undefined;
   }
+}
+
+/** The expressions to evaluate after a cell, by name; what is no text is none. */
+function expressionsIn({ user_expressions: given }: Record<string, any>): Record<string, string> {
+  const entries = given !== null && typeof given === "object" ? Object.entries<unknown>(given) : [];
+  return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
 /** `%reset` and `%load`. */

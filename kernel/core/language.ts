@@ -1,7 +1,10 @@
 // What the compiler knows, asked by an editor: completions, documentation, whether a cell is whole.
+import type { Inspected } from "../compile/inspect.ts";
 import type { RequestContext } from "./context.ts";
 import { toPoints, toUnits } from "./cursor.ts";
+import { ask } from "./debug.ts";
 import type { Kernel } from "./kernel.ts";
+import { textIn } from "./text.ts";
 
 export async function complete({ compiler }: Kernel, { request, reply }: RequestContext) {
   const { code, offset } = cursor(request.content);
@@ -16,15 +19,28 @@ export async function complete({ compiler }: Kernel, { request, reply }: Request
   });
 }
 
-export async function inspect({ compiler }: Kernel, { request, reply }: RequestContext) {
+/** How long a tooltip waits for the value of a variable; one that computes may not answer. */
+const previewMs = 300;
+
+export async function inspect(kernel: Kernel, { request, reply }: RequestContext) {
   const { code, offset } = cursor(request.content);
-  const found = await compiler.inspect(code, offset, request.content.detail_level === 1 ? 1 : 0);
-  const data = found === undefined ? {} : { "text/plain": found.text, "text/markdown": found.markdown };
+  const found = await kernel.compiler.inspect(code, offset, request.content.detail_level === 1 ? 1 : 0);
+  const data = found === undefined ? {} : await described(kernel, found);
   reply("inspect_reply", { status: "ok", found: found !== undefined, data, metadata: {} });
 }
 
+/** What the compiler knows of a name, and the value of a variable in one line. */
+async function described(kernel: Kernel, { text, markdown, variable }: Inspected) {
+  const answer = variable && (await ask(kernel, { what: "preview", name: variable }, previewMs));
+  const value = answer && "variables" in answer ? answer.variables[0]?.value : undefined;
+  if (value === undefined) return { "text/plain": text, "text/markdown": markdown };
+  const fence = "`".repeat(Math.max(0, ...(value.match(/`+/g) ?? []).map(({ length }) => length)) + 1);
+  const code = fence.length === 1 ? `\`${value}\`` : `${fence} ${value} ${fence}`;
+  return { "text/plain": `${text}\n\nValue: ${value}`, "text/markdown": `${markdown}\n\n**Value:** ${code}` };
+}
+
 export async function isComplete({ compiler }: Kernel, { request, reply }: RequestContext) {
-  const code = String(request.content.code ?? "");
+  const code = textIn(request.content, "code");
   reply("is_complete_reply", question.test(code) ? { status: "complete" } : await compiler.isComplete(code));
 }
 
@@ -33,19 +49,18 @@ const question =
   /^\s*(?:%help\s+(?<helped>[\p{ID_Start}$_][\p{ID_Continue}$.]*)|(?<name>[\p{ID_Start}$_][\p{ID_Continue}$.]*)\s*(?<marks>\?\??))\s*$/u;
 
 /** The pager's payload when the cell only asks what a name is. */
-export async function page({ compiler }: Kernel, code: string): Promise<object | undefined> {
+export async function page(kernel: Kernel, code: string): Promise<object | undefined> {
   const found = question.exec(code);
   if (found === null) return undefined;
   const { name = found.groups!.helped!, marks } = found.groups!;
-  const known = await compiler.inspect(name, name.length, marks === "??" ? 1 : 0);
+  const known = await kernel.compiler.inspect(name, name.length, marks === "??" ? 1 : 0);
   const data =
-    known === undefined
-      ? { "text/plain": `${name}: nothing is known by this name` }
-      : { "text/plain": known.text, "text/markdown": known.markdown };
+    known === undefined ? { "text/plain": `${name}: nothing is known by this name` } : await described(kernel, known);
   return { source: "page", data, start: 0 };
 }
 
-function cursor({ code = "", cursor_pos }: Record<string, any>) {
-  const text = String(code);
-  return { code: text, offset: cursor_pos === undefined ? text.length : toUnits(text, cursor_pos) };
+function cursor(content: Record<string, any>) {
+  const code = textIn(content, "code");
+  const { cursor_pos } = content;
+  return { code, offset: typeof cursor_pos === "number" ? toUnits(code, cursor_pos) : code.length };
 }

@@ -1,5 +1,6 @@
 // The shell, control and stdin channels: ROUTER sockets with requests in and replies out.
 import * as zmq from "zeromq";
+import { maxFrame } from "./limits.ts";
 import { createSendQueue, type SendQueue } from "./queue.ts";
 
 export interface RouterChannel extends SendQueue {
@@ -8,8 +9,9 @@ export interface RouterChannel extends SendQueue {
 
 /** Binds the channel; every multipart message that comes goes to `receive` at once. */
 export async function bindRouter(address: string, receive: (frames: Buffer[]) => void): Promise<RouterChannel> {
-  // No high-water mark: beyond it libzmq would drop replies. Handover: a client that reconnects keeps its identity.
-  const socket = new zmq.Router({ sendHighWaterMark: 0, receiveHighWaterMark: 0, handover: true, linger: 500 });
+  // No high-water mark for what is sent: beyond it libzmq would drop replies. For what comes it holds senders back, and loses nothing. Handover:
+  // a client that reconnects keeps its identity.
+  const socket = new zmq.Router({ sendHighWaterMark: 0, maxMessageSize: maxFrame, handover: true, linger: 500 });
   await socket.bind(address);
   const { send, drained } = createSendQueue(socket);
   void listen();

@@ -150,7 +150,9 @@ export function createWidget(kind: Kind, options: State = {}): Widget {
     switch (data.method) {
       case "update": {
         const { state: sent = {}, buffer_paths = [] } = data;
-        const known = Object.entries(unpack(sent, buffer_paths, buffers, widgetOf)).filter(([name]) => name in state);
+        const known = Object.entries(unpack(sent, buffer_paths, buffers, widgetOf)).filter(([name]) =>
+          Object.hasOwn(state, name),
+        );
         const wanted = Object.fromEntries(known);
         // Other views of the same widget hear of it, and the one that sent it knows that it has arrived.
         if (known.length > 0) tell("echo_update", wanted);

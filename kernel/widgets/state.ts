@@ -43,8 +43,11 @@ export function unpack(
 ): State {
   for (const [i, path] of paths.entries()) {
     const last = path.at(-1);
-    const holder = path.slice(0, -1).reduce<any>((value, key) => value?.[key], state);
-    if (last !== undefined && holder !== undefined) holder[last] = buffers[i];
+    // Own properties only: a path through `__proto__` would change all objects of the notebook.
+    const own = (value: any, key: string | number) => (Object.hasOwn(value ?? {}, key) ? value[key] : undefined);
+    const holder = path.slice(0, -1).reduce<any>(own, state);
+    if (last === undefined || holder === null || typeof holder !== "object") continue;
+    Object.defineProperty(holder, last, { value: buffers[i], writable: true, enumerable: true, configurable: true });
   }
   const visit = (value: unknown): unknown => {
     if (typeof value === "string" && value.startsWith(reference)) {

@@ -60,14 +60,29 @@ export class MalformedMessage extends Error {
   override name = "MalformedMessage";
 }
 
-/** Reads the frames of a message. Throws `MalformedMessage` that says what is wrong: delimiter, signature, JSON, header. */
-export function decode(frames: readonly Buffer[], signer: Signer): Message {
+/** Bytes of a header; every message that a request causes carries it along. */
+const maxHeader = 64 * 2 ** 10;
+/** Lists and objects within each other. V8 reads any number of them and fails to write some thousands. */
+const maxDepth = 500;
+
+/**
+ * Reads the frames of a message. Throws `MalformedMessage` that says what is wrong: delimiter, signature, JSON, header. `isNew` is asked about
+ * signatures that are right, and refuses those of messages that came before.
+ */
+export function decode(
+  frames: readonly Buffer[],
+  signer: Signer,
+  isNew: (signature: Buffer) => boolean = () => true,
+): Message {
   const at = frames.findIndex((frame) => frame.equals(delimiter));
   if (at < 0) throw new MalformedMessage("no delimiter <IDS|MSG>");
   const body = frames.slice(at + 2, at + 6);
   if (body.length < 4)
     throw new MalformedMessage(`${frames.length - at - 1} frames after the delimiter, at least 5 wanted`);
-  if (!signer.verify(body, frames[at + 1])) throw new MalformedMessage("wrong signature");
+  const signature = frames[at + 1]!;
+  if (!signer.verify(body, signature)) throw new MalformedMessage("wrong signature");
+  if (signature.length > 0 && !isNew(signature)) throw new MalformedMessage("it came before: a replay");
+  if (body[0]!.length > maxHeader) throw new MalformedMessage(`a header of ${body[0]!.length} bytes`);
   const [header, parent, metadata, content] = body.map((frame, i) => {
     const name = ["header", "parent_header", "metadata", "content"][i];
     let value: unknown;
@@ -78,6 +93,9 @@ export function decode(frames: readonly Buffer[], signer: Signer): Message {
     }
     if (value === null || typeof value !== "object" || Array.isArray(value)) {
       throw new MalformedMessage(`${name} is not an object`);
+    }
+    if (frame.length > 2 * maxDepth && isDeeper(value, maxDepth)) {
+      throw new MalformedMessage(`${name} has more than ${maxDepth} lists and objects within each other`);
     }
     return value as Record<string, any>;
   });
@@ -92,4 +110,10 @@ export function decode(frames: readonly Buffer[], signer: Signer): Message {
     content,
     buffers: frames.slice(at + 6),
   };
+}
+
+function isDeeper(value: unknown, depth: number): boolean {
+  if (value === null || typeof value !== "object") return false;
+  if (depth === 0) return true;
+  return Object.values(value).some((part) => isDeeper(part, depth - 1));
 }
