@@ -31,7 +31,8 @@ async function openNative(): Promise<Native | undefined> {
   try {
     const dir = findLibTensorFlow();
     if (!dir) {
-      nativeFailure = "no .libtensorflow folder found (npm run setup brings it)";
+      const setup = import.meta.dirname.includes("node_modules") ? "npx @whetstone/engine setup" : "npm run setup";
+      nativeFailure = `no .libtensorflow folder found (${setup} brings it)`;
       return undefined;
     }
     const lib = loadLibTensorFlow(dir);

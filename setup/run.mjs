@@ -23,6 +23,7 @@ const commands = {
   data: { script: "data/build.ts", needs: ["npm"] },
   zoo: { script: "data/zoo.ts", needs: ["npm"] },
   claims: { script: "kernel/run/claims.ts", needs: ["npm"] },
+  pack: { script: "setup/pack.mjs", needs: ["npm"] },
   check: { script: "setup/check.mjs", needs: ["npm"] },
   doctor: { script: "setup/doctor.mjs", needs: [] },
 };
