@@ -59,6 +59,13 @@ export interface Entry {
 /** An open trace, as the binding sees it. */
 export interface Tracer {
   executeOp(name: string, attrs: OpAttr[], inputs: Entry[], outputs: number): Entry[];
+  /** Notes what is to run between two programs: XLA cannot compile an exchange between processes. */
+  collective(
+    what: string,
+    inputs: Entry[],
+    outputs: { shape: number[]; dtype: number }[],
+    run: (inputs: any[]) => any[],
+  ): Entry[];
   /** the error for something that only a real value can answer */
   refuse(what: string): Error;
   isLiteral(values: object): boolean;

@@ -6,6 +6,7 @@ import { sizeOf } from "./binding.ts";
 import { explainCompiled, finish, locate } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { type Flat, flatten } from "./pytree.ts";
+import { runStages } from "./stages.ts";
 import { type Compiled, Trace, type TraceOptions } from "./trace.ts";
 
 export interface JitOptions {
@@ -118,7 +119,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     return { program, ids, inputs };
   }
 
-  function resultOf(backend: TensorFlowBackend, program: Program, handles: BigUint64Array) {
+  function resultOf(backend: TensorFlowBackend, program: Program, handles: ArrayLike<bigint>) {
     const leaves = program.outputs.map(({ shape, dtype }, i) =>
       backend.createOutputTensor(backend.native.add({ handle: handles[i], shape: [...shape], dtype })),
     );
@@ -127,9 +128,11 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
 
   function callCompiled(backend: TensorFlowBackend, args: Flat[]) {
     const { program, inputs } = prepare(backend, args);
-    let handles: BigUint64Array;
+    let handles: bigint[];
     try {
-      handles = backend.native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
+      handles = program.stages
+        ? runStages(backend, program.stages, inputs, () => `jit(${label})`)
+        : backend.native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
     } catch (error) {
       throw explainCompiled(error, label);
     }
@@ -140,6 +143,10 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     const { native } = backend;
     const called = hereInStack();
     const { program, ids, inputs } = prepare(backend, args);
+    if (program.stages)
+      throw new Error(
+        `jit(${label}).async: it has collectives, which block until all processes call; call ${label} itself`,
+      );
     // What a view shares can be read on.
     const donated = donatedOf(args)
       .map((leaf) => leaf.dataId)

@@ -76,6 +76,10 @@ const signatures = {
   TF_GraphGetTensorShape:
     "void TF_GraphGetTensorShape(void *graph, TF_Output output, void *dims, int rank, void *status)",
   TF_OperationOutputType: "int TF_OperationOutputType(TF_Output output)",
+  TF_OperationOpType: "const char *TF_OperationOpType(void *operation)",
+  TF_OperationNumInputs: "int TF_OperationNumInputs(void *operation)",
+  // TF_Input has the form of TF_Output
+  TF_OperationInput: "TF_Output TF_OperationInput(TF_Output input)",
   TF_GraphToFunction:
     "void *TF_GraphToFunction(void *graph, const char *name, uchar hash, int nops, void *ops, int ninputs, void *inputs, int noutputs, void *outputs, void *outputNames, void *options, const char *description, void *status)",
   TF_FunctionSetAttrValueProto:
@@ -122,7 +126,7 @@ export function findLibTensorFlow(): string | undefined {
   }
 }
 
-function libraryName(part: "cc" | "framework"): string {
+export function libraryName(part: "cc" | "framework"): string {
   return process.platform === "darwin" ? `libtensorflow_${part}.2.dylib` : `libtensorflow_${part}.so.2`;
 }
 

@@ -17,6 +17,8 @@ import {
 } from "./binding.ts";
 import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
+import type { LibTensorFlow } from "./libtensorflow.ts";
+import { type Collective, cut, type Stage } from "./stages.ts";
 
 const TF_BFLOAT16 = 14;
 const TF_HALF = 19;
@@ -57,6 +59,8 @@ export interface Compiled {
   captures: Capture[];
   /** number of graph nodes */
   nodes: number;
+  /** the programs between collectives, where the function has any; then there is no function `name` */
+  stages?: Stage[];
 }
 
 /** A result of a traced function. */
@@ -71,6 +75,8 @@ export class Trace implements Tracer {
   readonly #inputs: NodeOutput[] = [];
   readonly #captures: Capture[] = [];
   readonly #captured = new Map<Entry, NodeOutput>();
+  readonly #operations: bigint[] = [];
+  readonly #collectives: Collective[] = [];
   #count = 0;
 
   readonly #options: TraceOptions;
@@ -151,6 +157,17 @@ export class Trace implements Tracer {
     const { oper } = this.#finish(d, what);
     if (low) return this.#outputs(this.#cast({ oper, index: 0 }, low, TF_FLOAT).oper, 1, what);
     return this.#outputs(oper, outputs, what);
+  }
+
+  collective(what: string, inputs: Entry[], outputs: Form[], run: Collective["run"]): Entry[] {
+    if (this.#parent)
+      throw finish(
+        new Error(`${what} cannot run inside scan, which is one program${userFrame()}. Call it on what scan returns.`),
+      );
+    const nodes = inputs.map((entry) => this.#nodeOf(entry));
+    const entries = outputs.map((form): Entry => ({ ...form, node: this.#placeholder(form), tracer: this }));
+    this.#collectives.push({ inputs: nodes, outputs: entries.map(({ node }) => node!), run });
+    return entries;
   }
 
   // Matrix products of float32 in a lower precision, where the user asked for it.
@@ -266,13 +283,18 @@ export class Trace implements Tracer {
   /** Makes the graph a function that XLA compiles at its first call. */
   compile(name: string, outputs: Result[]): Compiled {
     const { lib } = this.#binding;
+    if (this.#collectives.length) {
+      const stages = cut(lib, name, {
+        graph: this.#graph,
+        operations: this.#operations,
+        collectives: this.#collectives,
+        inputs: this.#inputs,
+        outputs: outputs.map(({ node }) => node),
+      });
+      return { name, outputs, captures: this.#captures, nodes: this.#count, stages };
+    }
     const fn = this.#toFunction(name, outputs);
-    // AttrValue { b: true } of attr_value.proto: field 5, varint 1
-    lib.TF_FunctionSetAttrValueProto(fn, "_XlaMustCompile", Uint8Array.of(0x28, 0x01), 2, lib.status);
-    lib.check(`jit ${name}`);
-    lib.TFE_ContextAddFunction(lib.context, fn, lib.status);
-    lib.TF_DeleteFunction(fn);
-    lib.check(`jit ${name}`);
+    addCompiled(lib, fn, name);
     return {
       name,
       outputs: outputs.map(({ shape, dtype }) => ({ shape, dtype })),
@@ -365,6 +387,7 @@ export class Trace implements Tracer {
     const { lib } = this.#binding;
     const oper: bigint = lib.TF_FinishOperation(description, lib.status);
     lib.check(what);
+    this.#operations.push(oper);
     return { oper, index: 0 };
   }
 
@@ -394,8 +417,18 @@ export class Trace implements Tracer {
   }
 }
 
+/** Gives a function to the context, for XLA to compile at its first call. */
+export function addCompiled(lib: LibTensorFlow, fn: bigint, name: string): void {
+  // AttrValue { b: true } of attr_value.proto: field 5, varint 1
+  lib.TF_FunctionSetAttrValueProto(fn, "_XlaMustCompile", Uint8Array.of(0x28, 0x01), 2, lib.status);
+  lib.check(`jit ${name}`);
+  lib.TFE_ContextAddFunction(lib.context, fn, lib.status);
+  lib.TF_DeleteFunction(fn);
+  lib.check(`jit ${name}`);
+}
+
 // An array of TF_Output as C lays it out: pointer, int, 4 bytes of padding.
-function packOutputs(nodes: NodeOutput[]): BigUint64Array {
+export function packOutputs(nodes: NodeOutput[]): BigUint64Array {
   const packed = new BigUint64Array(2 * nodes.length);
   nodes.forEach(({ oper, index }, i) => {
     packed[2 * i] = oper;
