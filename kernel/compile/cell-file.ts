@@ -4,7 +4,7 @@ import ts from "typescript";
 import { type BoundFile, internals } from "./internals.ts";
 import { type Magics, mayHaveMagics, readMagics } from "./magics.ts";
 import { blanks } from "./module-syntax.ts";
-import type { Project } from "./project.ts";
+import type { Decorators, Project } from "./project.ts";
 
 export interface CellFile {
   file: BoundFile;
@@ -27,7 +27,7 @@ export function parseCell(name: string, cell: string, project: Project, commands
 }
 
 function parseCode(name: string, code: string, { cwd, options }: Project, mayShift = true): CellFile {
-  const kind = options.compiler.jsx === undefined ? ts.ScriptKind.TS : ts.ScriptKind.TSX;
+  const kind = options.jsx || saysJsx.test(code) ? ts.ScriptKind.TSX : ts.ScriptKind.TS;
   const path = join(cwd, `${name}.${++serial}${kind === ts.ScriptKind.TS ? ".ts" : ".tsx"}`);
   if (mayShift && /^\s*\{/.test(code)) {
     const file = parse(path, `(${code}\n)`, kind);
@@ -37,11 +37,35 @@ function parseCode(name: string, code: string, { cwd, options }: Project, mayShi
   }
   const file = parse(path, code, kind);
   if (file.parseDiagnostics.length > 0 && kind === ts.ScriptKind.TS && /<[\w>]/.test(code)) {
-    // Read as JSX it gets the one error that says what is missing, "Cannot use JSX unless the '--jsx' flag is provided".
     const withJsx = parse(`${path}x`, code, ts.ScriptKind.TSX);
-    if (withJsx.parseDiagnostics.length === 0) return { file: withJsx, shift: 0 };
+    // Its one error says what is missing; those of `<` and `>` as operators would only confuse.
+    if (withJsx.parseDiagnostics.length === 0) {
+      withJsx.parseDiagnostics = [jsxIsNotSaid(withJsx)];
+      return { file: withJsx, shift: 0 };
+    }
   }
   return { file, shift: 0 };
+}
+
+/** A cell says what makes its elements in a comment above its code, as a file does: `@jsx h`, `@jsxImportSource preact`. */
+const saysJsx =
+  /^(?:\s|\/\/[^\n]*\n|\/\*(?:(?!\*\/)[\s\S])*\*\/)*?\/\*\*?(?:(?!\*\/)[\s\S])*@jsx(?:ImportSource|Runtime)?\b/;
+
+function jsxIsNotSaid(file: ts.SourceFile): ts.DiagnosticWithLocation {
+  const isJsx = (node: ts.Node) => ts.isJsxOpeningLikeElement(node) || ts.isJsxFragment(node);
+  const find = (node: ts.Node): ts.Node | undefined => (isJsx(node) ? node : ts.forEachChild(node, find));
+  const node = find(file) ?? file;
+  return {
+    file,
+    start: node.getStart(file),
+    length: node.getWidth(file),
+    category: ts.DiagnosticCategory.Error,
+    // That of TypeScript: Cannot use JSX unless the '--jsx' flag is provided.
+    code: 17004,
+    messageText:
+      "The cell does not say what makes its JSX elements. Begin it with /** @jsx h */ (h is a function in scope), or with " +
+      '/** @jsxImportSource preact */ (an installed package), or set "jsx" in a tsconfig.json beside the notebook.',
+  };
 }
 
 const isEmptyBlock = (code: string) => /^\s*\{\s*\}\s*$/.test(code);
@@ -64,6 +88,12 @@ export function uncheckedCode(code: string): string | undefined {
   return magic.test(code) ? code.replace(magic, blanks) : undefined;
 }
 
+/** The module that makes the elements of a cell whose JSX imports it by itself: `preact/jsx-runtime`. */
+export function jsxRuntimeOf(file: ts.SourceFile, options: ts.CompilerOptions): string | undefined {
+  if (file.languageVariant !== ts.LanguageVariant.JSX) return undefined;
+  return internals.getJSXRuntimeImport(internals.getJSXImplicitImportBase(options, file), options);
+}
+
 /** Prepares a parsed cell for the checker. */
 export function bindCell(file: BoundFile, around: BoundFile, project: Project) {
   project.adopt(file);
@@ -72,9 +102,11 @@ export function bindCell(file: BoundFile, around: BoundFile, project: Project) {
 }
 
 /** The modules that a cell names, in imports of all kinds. */
-export function specifiersOf(file: ts.SourceFile): string[] {
-  if (!/\b(import|from|module)\b/.test(file.text)) return [];
+export function specifiersOf(file: ts.SourceFile, options: ts.CompilerOptions): string[] {
   const found = new Set<string>();
+  const runtime = jsxRuntimeOf(file, options);
+  if (runtime !== undefined) found.add(runtime);
+  if (!/\b(import|from|module)\b/.test(file.text)) return [...found];
   const add = (node: ts.Node | undefined) => {
     if (node !== undefined && ts.isStringLiteralLike(node) && node.text !== "") found.add(node.text);
   };
@@ -87,6 +119,19 @@ export function specifiersOf(file: ts.SourceFile): string[] {
   };
   visit(file);
   return [...found];
+}
+
+/**
+ * Which decorators a cell has: those of the language (TC39), or TypeScript's older ones where a line `// @experimentalDecorators`
+ * or `// @emitDecoratorMetadata` stands above its code. Nothing when it has none.
+ */
+export function decoratorsOf(file: ts.SourceFile): Decorators | undefined {
+  if (!file.text.includes("@")) return undefined;
+  const isFound = (node: ts.Node): boolean => ts.isDecorator(node) || (ts.forEachChild(node, isFound) ?? false);
+  if (!isFound(file)) return undefined;
+  const above = file.text.slice(0, file.statements[0]!.getStart(file));
+  if (/^\s*\/\/\s*@emitDecoratorMetadata\b/m.test(above)) return "legacy with metadata";
+  return /^\s*\/\/\s*@experimentalDecorators\b/m.test(above) ? "legacy" : "usual";
 }
 
 /** `declare module "x" {...}` and `declare global {...}`: they change other modules, so the program must know them. */

@@ -1,6 +1,14 @@
 // The language of cells: what a cell means after the cells before it. One per notebook, in a process of its own (main.ts).
 import ts from "typescript";
-import { augmentationsOf, bindCell, type CellFile, parseCell, specifiersOf, uncheckedCode } from "./cell-file.ts";
+import {
+  augmentationsOf,
+  bindCell,
+  type CellFile,
+  decoratorsOf,
+  parseCell,
+  specifiersOf,
+  uncheckedCode,
+} from "./cell-file.ts";
 import type { Groups } from "./declarations.ts";
 import { type Diagnostic, nearPath, restate } from "./diagnostics.ts";
 import { dialect } from "./dialect.ts";
@@ -43,6 +51,9 @@ interface Imported {
 /** 2528: `export default` twice. 2661: `export { x }` of an earlier cell's x. Nothing is exported from a cell, so neither matters. */
 const harmless = new Set([2528, 2661]);
 
+/** 7026: the function that makes JSX elements has no types for them. Each element would say so. */
+const untypedElement = 7026;
+
 /** 2454: a variable is used before it is assigned. Functions may be called when a later cell has assigned it. */
 const usedUnassigned = 2454;
 
@@ -82,8 +93,12 @@ export function createCells(folder: string): Cells {
     const magic = magics && frontMagic(magics);
     if (magic !== undefined) return { js: "", diagnostics: [], names: [], magic };
     if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, shift));
-    const specifiers = specifiersOf(file);
-    const { changed } = project.update({ specifiers, augmentations: augmentationsOf(file) });
+    const specifiers = specifiersOf(file, project.options.compiler);
+    const { changed } = project.update({
+      specifiers,
+      augmentations: augmentationsOf(file),
+      decorators: decoratorsOf(file),
+    });
     if (changed.size > 0) markStale(changed);
     if (project.configError !== undefined) return refused([inFile(project.configError)]);
     const own = importedNames(file);
@@ -149,10 +164,14 @@ export function createCells(folder: string): Cells {
     return { ...restate(found, "error"), file: found.file && nearPath(found.file.fileName, project.cwd) };
   }
 
+  function isHarmless(code: number): boolean {
+    return harmless.has(code) || (code === untypedElement && project.options.lenient);
+  }
+
   function diagnosticsOf(found: readonly ts.Diagnostic[], file: ts.SourceFile, shift: CellFile["shift"]): Diagnostic[] {
     return found
       .filter(({ category, code, file: of }) => {
-        return category === ts.DiagnosticCategory.Error && !harmless.has(code) && (of === undefined || of === file);
+        return category === ts.DiagnosticCategory.Error && !isHarmless(code) && (of === undefined || of === file);
       })
       .filter(({ code, start }) => {
         return (

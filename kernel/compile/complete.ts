@@ -52,7 +52,8 @@ function completeCode(cells: Cells, code: string, offset: number): Completions {
   const { project, scope } = cells;
   const { file, shift } = parseCell("complete", code, project);
   // Names of modules that are half typed must not build the program again and again, but whole ones may.
-  if (file.parseDiagnostics.length === 0) project.update({ specifiers: specifiersOf(file), augmentations: [] });
+  if (file.parseDiagnostics.length === 0)
+    project.update({ specifiers: specifiersOf(file, project.options.compiler), augmentations: [] });
   bindCell(file, scope.around, project);
   const position = offset + shift;
   const preferences = { includeCompletionsWithInsertText: false, includeCompletionsForImportStatements: false };

@@ -23,7 +23,7 @@ export interface EmitOptions {
 export function emit(file: ts.SourceFile, { compiler, groups, first, shift, inserted }: EmitOptions): string {
   const prologue = [...first];
   const tail = endsInExpression(file) ? "" : "\n;void 0";
-  const blanked = needsTranspiling(file, compiler) ? undefined : blank(file);
+  const blanked = needsTranspiling(file) ? undefined : blank(file);
   if (blanked !== undefined) {
     const edits = [...inserted, ...rewriteModuleSyntax(file), ...rewriteDeclarations(file, groups, prologue)];
     const js = applyEdits(blanked, edits);
@@ -75,8 +75,9 @@ function blank(file: ts.SourceFile): string | undefined {
 }
 
 /** Whether a cell has syntax that V8 has not: enums, namespaces, decorators, accessors, parameter properties, `using` at the top level, JSX. */
-function needsTranspiling(file: ts.SourceFile, { jsx }: ts.CompilerOptions): boolean {
-  if (jsx === undefined && !/\b(enum|using|namespace|module|constructor|accessor)\b|@/.test(file.text)) return false;
+function needsTranspiling(file: ts.SourceFile): boolean {
+  const mayHaveJsx = file.languageVariant === ts.LanguageVariant.JSX;
+  if (!mayHaveJsx && !/\b(enum|using|namespace|module|constructor|accessor)\b|@/.test(file.text)) return false;
   const visit = (node: ts.Node): boolean => isTypeScriptOnly(node) || (ts.forEachChild(node, visit) ?? false);
   return visit(file);
 }

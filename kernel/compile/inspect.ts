@@ -9,6 +9,8 @@ import { MagicError } from "./magics.ts";
 export interface Inspected {
   text: string;
   markdown: string;
+  /** The variable of the cells that is asked for, whose value may be looked up. */
+  variable?: string;
 }
 
 /** Longer sources are cut. */
@@ -26,7 +28,8 @@ export function inspect(cells: Cells, code: string, offset: number, detail: 0 | 
 
 function inspectCode({ project, scope }: Cells, code: string, offset: number, detail: 0 | 1): Inspected | undefined {
   const { file, shift } = parseCell("inspect", code, project);
-  if (file.parseDiagnostics.length === 0) project.update({ specifiers: specifiersOf(file), augmentations: [] });
+  if (file.parseDiagnostics.length === 0)
+    project.update({ specifiers: specifiersOf(file, project.options.compiler), augmentations: [] });
   bindCell(file, scope.around, project);
   const { checker } = project;
   for (const node of candidates(file, offset + shift)) {
@@ -39,9 +42,25 @@ function inspectCode({ project, scope }: Cells, code: string, offset: number, de
     const about = ts.displayPartsToString(documentation);
     const notes = (tags ?? []).map(({ name, text }) => ({ name, text: ts.displayPartsToString(text) }));
     const source = detail === 1 ? sourceOf(symbol, checker, project.cwd) : undefined;
-    return { text: plain(signature, about, notes, source), markdown: markdown(signature, about, notes, source) };
+    const variable = isVariable(node, symbol, file, scope.around) ? node.getText(file) : undefined;
+    return {
+      text: plain(signature, about, notes, source),
+      markdown: markdown(signature, about, notes, source),
+      variable,
+    };
   }
   return undefined;
+}
+
+/** Whether a name stands for a variable at the top level that an earlier run has declared; not for one of a function's own. */
+function isVariable(node: ts.Node, symbol: ts.Symbol, file: BoundFile, around: BoundFile): boolean {
+  if (!ts.isIdentifier(node) || (symbol.flags & ts.SymbolFlags.Variable) === 0) return false;
+  const name = node.text;
+  const levels: BoundFile[] = [];
+  for (let level: BoundFile | undefined = around; level; level = level.parent as BoundFile | undefined)
+    levels.push(level);
+  const known = levels.flatMap((level) => level.locals?.get(name) ?? []);
+  return known.length > 0 && [...known, file.locals?.get(name)].includes(symbol);
 }
 
 /** The name at or just before a position, then the names of the calls around it, inmost first. */

@@ -40,6 +40,9 @@ export interface ResolvedModule {
 interface Internals {
   bindSourceFile(file: ts.SourceFile, options: ts.CompilerOptions): void;
   getTouchingPropertyName(file: ts.SourceFile, position: number): ts.Node;
+  getJSXImplicitImportBase(options: ts.CompilerOptions, file: ts.SourceFile): string | undefined;
+  getJSXRuntimeImport(base: string | undefined, options: ts.CompilerOptions): string | undefined;
+  setParent(node: ts.Node, parent: ts.Node): void;
   findPrecedingToken(position: number, file: ts.SourceFile): ts.Node | undefined;
   Completions: {
     getCompletionsAtPosition(

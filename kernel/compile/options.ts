@@ -8,6 +8,8 @@ export interface CellOptions {
   compiler: ts.CompilerOptions;
   /** Whether what hurts only in finished code (implicit `any`, missing declaration files) is a warning instead of an error. */
   lenient: boolean;
+  /** Whether every cell may hold JSX, because a tsconfig.json says so; else only those that say it themselves. */
+  jsx: boolean;
 }
 
 const fixed: ts.CompilerOptions = {
@@ -27,6 +29,8 @@ const fixed: ts.CompilerOptions = {
 };
 
 const exploring: ts.CompilerOptions = {
+  // For cells that say what makes their elements: see jsxOf in cell-file.ts.
+  jsx: ts.JsxEmit.React,
   lib: ["lib.esnext.d.ts"],
   strict: true,
   useUnknownInCatchVariables: false,
@@ -34,10 +38,10 @@ const exploring: ts.CompilerOptions = {
 };
 
 /** The options where there is no tsconfig.json, or none that can be understood. */
-export const usual: CellOptions = { compiler: { ...exploring, ...fixed }, lenient: true };
+export const usual: CellOptions = { compiler: { ...exploring, ...fixed }, lenient: true, jsx: false };
 
 /** As tslab had them: what its notebooks do with `null` and with names without a type is no error. */
-const loose: CellOptions = { compiler: { ...usual.compiler, strict: false }, lenient: true };
+const loose: CellOptions = { compiler: { ...usual.compiler, strict: false }, lenient: true, jsx: false };
 
 /** What is wrong with a tsconfig.json. */
 export class ConfigError extends Error {
@@ -60,7 +64,12 @@ export function optionsOf(folder: string): CellOptions {
   // 18002, 18003: no input files. The cells are the input.
   const wrong = parsed.errors.find(({ code }) => code !== 18002 && code !== 18003);
   if (wrong !== undefined) throw new ConfigError(wrong);
-  return { compiler: { lib: exploring.lib, types: [], ...parsed.options, ...fixed }, lenient: false };
+  const { lib, jsx } = exploring;
+  return {
+    compiler: { lib, jsx, types: [], ...parsed.options, ...fixed },
+    lenient: false,
+    jsx: parsed.options.jsx !== undefined,
+  };
 }
 
 /** Codes between 7000 and 7099 that are not about an implicit `any`: unreachable code, unused labels, fall-through, missing returns. */

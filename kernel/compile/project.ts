@@ -3,8 +3,9 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import ts from "typescript";
+import { jsxRuntimeOf } from "./cell-file.ts";
 import { dialect } from "./dialect.ts";
-import type { BoundFile, LivingChecker, ResolvedModule } from "./internals.ts";
+import { type BoundFile, internals, type LivingChecker, type ResolvedModule } from "./internals.ts";
 import { type CellOptions, ConfigError, isLenient, optionsOf, usual } from "./options.ts";
 
 export interface Project {
@@ -23,7 +24,7 @@ export interface Project {
    * Brings the program up to date with the disk and with what a cell imports. Returns whether it was rebuilt (every type is then new)
    * and the local files that changed.
    */
-  update(wanted: { specifiers: string[]; augmentations: string[] }): { rebuilt: boolean; changed: Set<string> };
+  update(wanted: Wanted): { rebuilt: boolean; changed: Set<string> };
   /** The local files that an import leads to, itself included. */
   localFiles(specifier: string): Set<string>;
   /** Errors in the local files that a relative import leads to. */
@@ -31,6 +32,17 @@ export interface Project {
   /** Forgets all imports. */
   reset(): void;
 }
+
+/** What a cell needs of the program. */
+export interface Wanted {
+  specifiers: string[];
+  augmentations: string[];
+  /** How the cell's decorators work; nothing when it has none. */
+  decorators?: Decorators;
+}
+
+/** As the options say, or the older ones of TypeScript, which a cell asks for. */
+export type Decorators = "usual" | "legacy" | "legacy with metadata";
 
 /** What a file on disk was when it was read. */
 interface Stamp {
@@ -69,6 +81,7 @@ export function createProject(folder: string): Project {
   let anchor: BoundFile;
   let specifiers = new Set<string>();
   let augmentations = new Set<string>();
+  let decorators: Decorators = "usual";
   const local = new Map<string, ts.SourceFile>();
   const stamps = new Map<string, Stamp>();
   /** Local files without errors, with the files that this verdict rests on. */
@@ -81,7 +94,7 @@ export function createProject(folder: string): Project {
     optionsText = textOf(join(cwd, "tsconfig.json"));
     configError = undefined;
     try {
-      options = optionsOf(cwd);
+      options = withDecorators(optionsOf(cwd), decorators);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       configError = error.diagnostic;
@@ -227,7 +240,8 @@ export function createProject(folder: string): Project {
       file.path = file.resolvedPath = path as ts.Path;
       file.packageJsonScope = anchor.packageJsonScope;
       // What is asked of the imports by path and index is answered from the anchor's.
-      file.imports = anchor.imports;
+      const runtime = jsxRuntimeOf(file, options.compiler);
+      file.imports = [...(runtime === undefined ? [] : [importByItself(runtime, file)]), ...(anchor.imports ?? [])];
       file.moduleAugmentations = file.ambientModuleNames = [];
     },
     update(wanted) {
@@ -235,6 +249,11 @@ export function createProject(folder: string): Project {
       for (const path of changed) local.delete(path);
       let isOld = changed.size > 0;
       if (textOf(join(cwd, "tsconfig.json")) !== optionsText) {
+        readOptions();
+        isOld = true;
+      }
+      if (wanted.decorators !== undefined && wanted.decorators !== decorators) {
+        decorators = wanted.decorators;
         readOptions();
         isOld = true;
       }
@@ -275,6 +294,21 @@ export function createProject(folder: string): Project {
       build();
     },
   };
+}
+
+function withDecorators(options: CellOptions, decorators: Decorators): CellOptions {
+  if (decorators === "usual") return options;
+  const emitDecoratorMetadata = decorators === "legacy with metadata";
+  return { ...options, compiler: { ...options.compiler, experimentalDecorators: true, emitDecoratorMetadata } };
+}
+
+/** The import that JSX makes by itself, as TypeScript's programs put it before all others. */
+function importByItself(specifier: string, file: ts.SourceFile): ts.StringLiteral {
+  const literal = ts.factory.createStringLiteral(specifier);
+  const declaration = ts.factory.createImportDeclaration(undefined, undefined, literal);
+  internals.setParent(literal, declaration);
+  internals.setParent(declaration, file);
+  return literal;
 }
 
 /** Whether a file is the user's own: not of TypeScript, of the kernel, or of an installed package. */

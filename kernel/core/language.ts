@@ -19,8 +19,8 @@ export async function complete({ compiler }: Kernel, { request, reply }: Request
   });
 }
 
-/** How long a tooltip waits for the value of a variable; one that computes may not answer. */
-const previewMs = 300;
+/** How long a tooltip waits for the value of a variable: a cell that computes leaves the worker no time to answer. */
+const previewMs = { busy: 300, idle: 2_000 };
 
 export async function inspect(kernel: Kernel, { request, reply }: RequestContext) {
   const { code, offset } = cursor(request.content);
@@ -31,7 +31,8 @@ export async function inspect(kernel: Kernel, { request, reply }: RequestContext
 
 /** What the compiler knows of a name, and the value of a variable in one line. */
 async function described(kernel: Kernel, { text, markdown, variable }: Inspected) {
-  const answer = variable && (await ask(kernel, { what: "preview", name: variable }, previewMs));
+  const patience = kernel.running === undefined ? previewMs.idle : previewMs.busy;
+  const answer = variable && (await ask(kernel, { what: "preview", name: variable }, patience));
   const value = answer && "variables" in answer ? answer.variables[0]?.value : undefined;
   if (value === undefined) return { "text/plain": text, "text/markdown": markdown };
   const fence = "`".repeat(Math.max(0, ...(value.match(/`+/g) ?? []).map(({ length }) => length)) + 1);

@@ -38,7 +38,7 @@ export interface Import {
 const mark = "cell:";
 /** The name under which modules report that their code has run to its end. */
 const finished = Symbol.for("whetstone.finished");
-const isTypeScript = /\.[mc]?ts$/;
+const isTypeScript = /\.[mc]?ts$|\.tsx$/;
 /** Files with imports that only types use, though not marked by `type`: Node's stripping keeps them, and linking fails. */
 const elided = new Set<string>();
 /** Beyond so many files of this kind in one import its error is shown as it is. */

@@ -53,6 +53,8 @@ export interface VariablesRequest {
     | { what: "all"; names: { name: string; type: string }[] }
     /** What is in the one with this number. */
     | { what: "parts"; reference: number }
+    /** One line about the value of one. */
+    | { what: "preview"; name: string }
     /** How one of them is displayed. */
     | { what: "view"; name: string };
 }

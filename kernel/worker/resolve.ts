@@ -173,8 +173,11 @@ function findUp(from: string, path: string): string | undefined {
 /** The file that stands for an import written as in JavaScript, or without an ending. */
 function typeScriptCandidates(path: string): string[] {
   const js = /\.([mc]?)js$/.exec(path);
-  if (js !== null) return [`${path.slice(0, -js[0].length)}.${js[1]}ts`];
-  if (/\.[mc]?ts$|\.json$|\.node$|\.wasm$/.test(path)) return [];
-  const endings = [".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".json"];
+  if (js !== null) {
+    const stem = path.slice(0, -js[0].length);
+    return js[1] === "" ? [`${stem}.ts`, `${stem}.tsx`] : [`${stem}.${js[1]}ts`];
+  }
+  if (/\.[mc]?ts$|\.tsx$|\.json$|\.node$|\.wasm$/.test(path)) return [];
+  const endings = [".ts", ".tsx", ".mts", ".cts", ".js", ".mjs", ".cjs", ".json"];
   return [...endings.map((ending) => path + ending), ...endings.map((ending) => join(path, `index${ending}`))];
 }

@@ -12,9 +12,9 @@ export interface LoadedSource {
   map?: object;
 }
 
-/** Loads a .ts, .mts or .cts file. With `elide` imports that only types use are dropped, which needs TypeScript. */
+/** Loads a .ts, .mts, .cts or .tsx file. With `elide` imports that only types use are dropped, which needs TypeScript. */
 export function loadTypeScript(path: string, text: string, elide: boolean): LoadedSource {
-  const stripped = elide || hasDecorator.test(text) ? undefined : strip(path, text);
+  const stripped = elide || path.endsWith(".tsx") || hasDecorator.test(text) ? undefined : strip(path, text);
   const format = formatOf(path, stripped ?? text);
   return stripped === undefined ? transpile(path, text, format) : { format, js: stripped };
 }
@@ -64,6 +64,8 @@ function transpile(path: string, text: string, format: LoadedSource["format"]): 
   const { outputText, sourceMapText } = ts.transpileModule(text, {
     fileName: path,
     compilerOptions: {
+      // What makes the elements is said in the file, by a pragma.
+      jsx: ts.JsxEmit.React,
       ...projectOptions(dirname(path)),
       target: ts.ScriptTarget.ES2022,
       module: format === "module" ? ts.ModuleKind.ESNext : ts.ModuleKind.CommonJS,
@@ -88,7 +90,8 @@ function projectOptions(folder: string): TypeScript.CompilerOptions {
   const host = { ...ts.sys, readDirectory: () => [], useCaseSensitiveFileNames: true };
   const { options } = ts.parseJsonConfigFileContent(config ?? {}, host, dirname(path));
   const { experimentalDecorators, emitDecoratorMetadata, useDefineForClassFields, jsx, jsxImportSource } = options;
-  return { experimentalDecorators, emitDecoratorMetadata, useDefineForClassFields, jsx, jsxImportSource };
+  const decorators = { experimentalDecorators, emitDecoratorMetadata, useDefineForClassFields };
+  return jsx === undefined ? decorators : { ...decorators, jsx, jsxImportSource };
 }
 
 /** The first syntax error of a file as an error that says where it is; nothing when TypeScript finds none. */

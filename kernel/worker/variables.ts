@@ -20,7 +20,7 @@ let shown: object[] = [];
 
 /** An expression that gives functions which read the names: a name may not have its value yet, and reading it then throws. */
 export function gettersOf(ask: Ask): string | undefined {
-  const names = ask.what === "all" ? ask.names.map(({ name }) => name) : ask.what === "view" ? [ask.name] : [];
+  const names = ask.what === "all" ? ask.names.map(({ name }) => name) : ask.what === "parts" ? [] : [ask.name];
   const getters = names.filter((name) => /^[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*$/u.test(name));
   return `({ ${getters.map((name) => `${name}: () => ${name}`).join(", ")} })`;
 }
@@ -37,6 +37,12 @@ export async function answerOf(ask: Ask, getters: Getters): Promise<VariablesAns
       const value = shown[ask.reference - 1];
       if (value === undefined) return { failed: "what is in this variable is no longer known; look at it anew" };
       return { variables: partsOf(value).map(([name, read]) => variable(name, read)) };
+    }
+    case "preview": {
+      const value = getters[ask.name]?.();
+      // A signature is already shown, and a name without a value says nothing.
+      const parts = typeof value === "function" || value === undefined ? [] : [summary(value)];
+      return { variables: parts.map((text) => described(ask.name, text)) };
     }
     case "view": {
       const read = getters[ask.name];
@@ -60,6 +66,10 @@ function variable(name: string, read: () => unknown, declared?: string, evaluate
     return { name, value, type: null, declaredType: declared ?? "", evaluateName, variablesReference: 0 };
   }
 }
+
+const described = (name: string, value: string): Variable => {
+  return { name, value, type: null, declaredType: "", variablesReference: 0 };
+};
 
 function typeOf(value: unknown): string {
   if (value === null) return "null";
@@ -86,7 +96,8 @@ function summary(value: unknown): string {
   if (typeof value !== "object" || value === null) return cut(inspect(value, { maxStringLength: maxValue }));
   if (isFrame(value)) return `${value.shape.join(" rows x ")}${value.shape.length === 2 ? " columns" : " rows"}`;
   if (isTensor(value)) return tensorSummary(value);
-  const record = isPlain(value) ? Object.values(value) : [];
+  // A getter may throw, or take long: it is not called for a summary.
+  const record = isPlain(value) ? Object.values(Object.getOwnPropertyDescriptors(value)).map((each) => each.value) : [];
   if (record.length > 0 && record.every(isTensor)) {
     const total = record.reduce((sum, tensor) => sum + sizeOf(tensor), 0);
     return `${record.length} tensor${record.length === 1 ? "" : "s"}, ${total.toLocaleString("en")} values`;

@@ -143,6 +143,25 @@ def test_more_detail_is_the_source(kernel):
     assert "/** How fast" not in inspect(kernel, "learningRate|", detail=1)["text/plain"].split("In[1]:2")[1]
 
 
+def test_the_value_of_a_variable(own_kernel):
+    kernel = own_kernel
+    kernel.run("let rates = [0.1, 0.2]; const add = (a: number) => a; let tick = '`'; const bad = { get x(): number { throw 1 } }")
+    data = inspect(kernel, "ra|tes")
+    assert data["text/plain"] == "let rates: number[]\n\nValue: [ 0.1, 0.2 ]"
+    assert data["text/markdown"].endswith("\n\n**Value:** `[ 0.1, 0.2 ]`")
+    assert "Value: [ 0.1, 0.2 ]" in kernel.request("execute_request", code="rates?")["payload"][0]["data"]["text/plain"]
+    assert inspect(kernel, "tick|")["text/markdown"].endswith("**Value:** `` '`' ``")
+    # No value: a function's signature says more, a local name is another one, a name not yet declared has none.
+    for marked in ["add|", "(rates: string) => ra|tes", "const fresh = 1; fre|sh", "JS|ON", "rates.len|gth"]:
+        assert "Value" not in inspect(kernel, marked)["text/plain"], marked
+    assert "Value: { x: [Getter] }" in inspect(kernel, "bad|")["text/plain"]
+    # A cell that computes does not keep an editor waiting.
+    kernel.client.execute("const until = Date.now() + 2000; while (Date.now() < until);")
+    started = time.monotonic()
+    assert inspect(kernel, "ra|tes")["text/plain"].startswith("let rates: number[]")
+    assert time.monotonic() - started < 1.9
+
+
 def test_documentation_of_other_things(kernel):
     assert "How fast it learns." in inspect(kernel, "learning|Rate + 1")["text/plain"]
     assert inspect(kernel, "layer.for|ward")["text/plain"].startswith("(method) Layer.forward(x: number[]): number[]")

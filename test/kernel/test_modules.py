@@ -138,6 +138,13 @@ export const all = (p: Plain) => [p.n, value, logged];
     assert shown(kernel, code) == "'5,1,3,3,8,9,sum'"
 
 
+def test_a_file_with_jsx(kernel, folder):
+    put(folder, "view.tsx", "/** @jsx h */\nimport { h } from './h';\nexport const view = (text: string) => <p id={text}>{text}</p>;\n")
+    put(folder, "h.ts", "export const h = (...parts: unknown[]) => JSON.stringify(parts);\n")
+    for name in ["./view", "./view.tsx", "./view.js"]:
+        assert kernel.run(f"import {{ view }} from '{name}'\nview('a')").result == """'["p",{"id":"a"},"a"]'"""
+
+
 def test_legacy_decorators_of_a_tsconfig(kernel, folder):
     put(folder, "legacy/tsconfig.json", '{ "compilerOptions": { "experimentalDecorators": true } }')
     put(

@@ -9,9 +9,20 @@ export class Counter { n = 1 }
 export const helper = (x: number) => x + 1;
 """
 
+TINY_TYPES = """export declare function jsx(type: string, props: object): JSX.Element;
+export namespace JSX {
+  interface Element { type: string; props: { children?: string } }
+  interface IntrinsicElements { p: { id?: string; children?: string } }
+}
+"""
+
 PACKAGES = {
     "esm-only": ({"type": "module", "exports": "./index.js"}, {"index.js": "export const answer = 42;"}),
     "waits": ({"type": "module", "exports": "./index.js"}, {"index.js": "export const late = await Promise.resolve(7);"}),
+    "tiny": (
+        {"type": "module", "exports": {"./jsx-runtime": "./jsx-runtime.js"}},
+        {"jsx-runtime.js": "export const jsx = (type, props) => ({ type, props });"},
+    ),
     "mapped": (
         {"type": "module", "exports": {".": "./lib/main.js", "./sub": "./lib/sub.js"}},
         {"lib/main.js": "export const main = 1;", "lib/sub.js": "export const sub = 2;"},
@@ -33,6 +44,9 @@ def folder(tmp_path_factory):
         for path, text in files.items():
             (home / path).parent.mkdir(exist_ok=True)
             (home / path).write_text(text)
+            if name == "tiny":
+                (home / "jsx-runtime.d.ts").write_text(TINY_TYPES)
+                continue
             # Types beside the code: without them an import of a package is `any`, with a warning.
             types = text.replace("await Promise.resolve(7)", "7").replace("export const", "export declare const")
             (home / path.replace(".js", ".d.ts")).write_text(types)
@@ -132,6 +146,39 @@ CASES = [
     case("__dirname", "__dirname === process.cwd()", result="true"),
     case("__filename", "__filename.startsWith(__dirname)", result="true"),
     case("JSX says what it needs", "const el = <div/>", ename="TS17004", place=":1:12"),
+    case(
+        "JSX by pragma, elements made by a function of the notebook",
+        "const h = (type: string, props: object | null, ...inside: unknown[]) => [type, props, ...inside]",
+        "/** @jsx h */\nconst kind = 'x'\nconst made = <p id={kind}>text</p>;\nJSON.stringify(made)",
+        result="""'["p",{"id":"x"},"text"]'""",
+        stderr="",
+    ),
+    case("JSX by pragma, elements made by a package", "/** @jsxImportSource tiny */\nconst el = <p>text</p>;\nel.props.children", result="'text'"),
+    case("JSX of a package is checked", "/** @jsxImportSource tiny */\n<p id={1}/>", ename="TS2322", place=":2:4"),
+    case("less than and type parameters stay what they are", "const same = <T>(x: T) => x\nsame<number>(1) < 2", result="true"),
+    case(
+        "legacy decorators by pragma",
+        "// @experimentalDecorators\n"
+        "function more(_: object, key: string, found: PropertyDescriptor) { const f = found.value; found.value = () => `${key} ${f()}` }\n"
+        "class Old { @more name() { return 'old' } }",
+        "new Old().name()",
+        result="'name old'",
+    ),
+    case(
+        "legacy decorators with metadata",
+        "const seen: unknown[] = []; Object.assign(Reflect, { metadata: (key: string, value: unknown) => () => { seen.push([key, value]) } })",
+        "// @emitDecoratorMetadata\nfunction mark(_: object, _key: string) {}\nclass Typed { @mark size!: number }",
+        "seen.some(([key, value]: any) => key === 'design:type' && value === Number)",
+        result="true",
+    ),
+    case(
+        "both kinds of decorators, one cell after the other",
+        "// @experimentalDecorators\nfunction all(kind: Function) { (kind as any).tag = 1 }\n@all class Old2 {}",
+        "function each(kind: Function, context: ClassDecoratorContext) { (kind as any).tag = context.kind }\n@each class New2 {}",
+        "[(Old2 as any).tag, (New2 as any).tag]",
+        result="[ 1, 'class' ]",
+    ),
+    case("a legacy decorator without the pragma is refused", "function plain(_: object, key: string) {}\nclass Un { @plain x = 1 }", ename="TS1240"),
     case("let s: string = null", "let s: string = null", ename="TS2322"),
     case("this at the top level", "typeof this", result="'undefined'"),
     case("this in a plain function is undefined", "(function (this: unknown) { return this === undefined })()", result="true"),
