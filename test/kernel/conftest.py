@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from client import Kernel
+from client import Kernel, check
+from samples import SAMPLES, SUBJECT
 
 root = Path(__file__).parents[2]
 # What tests run is not for the history of whoever runs them.
@@ -46,3 +48,97 @@ def own_kernel(kernels_folder, tmp_path):
     """A kernel for one test, which may end it."""
     with Kernel(kernels_folder, tmp_path) as kernel:
         yield kernel
+
+
+# What follows serves the public suites, which run on our kernel or on a peer (samples.py).
+
+# Seconds that a test may take. Only peers need it: what our kernel does not answer ends after the client's own patience.
+LIMIT = int(os.environ.get("SUITE_LIMIT", "0"))
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def subjects_folder(request):
+    """The folder of kernelspecs that the suites' kernel is in."""
+    return os.environ.get("SUITE_KERNELS") or request.getfixturevalue("kernels_folder")
+
+
+@pytest.fixture
+def limit():
+    """Ends a test whose kernel hangs."""
+    if LIMIT == 0:
+        yield
+        return
+
+    def give_up(*_):
+        raise TimeoutError(f"no end after {LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def start_subject(subjects_folder, tmp_path_factory):
+    """Starts the suites' kernel. Only ours has to keep our own rules besides the specification's."""
+    kernels = []
+
+    def start(connected=True):
+        judge = check if SUBJECT == "whetstone" else lambda message: message
+        kernel = Kernel(subjects_folder, tmp_path_factory.mktemp("suite"), SUBJECT, check=judge)
+        kernels.append(kernel)
+        if connected:
+            kernel.__enter__()
+        else:
+            kernel.start()
+        return kernel
+
+    yield start
+    for kernel in kernels:
+        kernel.__exit__()
+
+
+@pytest.fixture(scope="module")
+def shared():
+    return []
+
+
+@pytest.fixture
+def subject(request, limit, start_subject, shared):
+    """One kernel for the tests of a module; a fresh one after a test that failed, so that none suffers from another's."""
+    if not shared:
+        shared.append(start_subject())
+    yield shared[0]
+    if request.node.stash.get(FAILED, False):
+        shared.pop().__exit__()
+
+
+@pytest.fixture
+def own_subject(limit, start_subject):
+    """A kernel for one test, which may end it."""
+    kernel = start_subject()
+    yield kernel
+    kernel.__exit__()
+
+
+@pytest.fixture
+def sample():
+    """What to run in this kernel, by its name in samples.py."""
+
+    def find(name):
+        found = SAMPLES[SUBJECT][name]
+        if found is None:
+            pytest.skip(f"{SUBJECT} documents no way to: {name}")
+        return found
+
+    return find
