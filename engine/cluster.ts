@@ -127,10 +127,8 @@ function clusterOf(joined: Joined | typeof alone, names = ["worker 0"]): Cluster
         for (const dtype of ["float32", "int32"]) {
           const at = leaves.flatMap((leaf, i) => (dtype === (leaf.dtype === "bool" ? "int32" : leaf.dtype) ? [i] : []));
           if (at.length === 0) continue;
-          const option = kind === "reduce" ? op : kind === "broadcast" ? `from ${root}` : "";
-          const what = option ? `${name}(${option})` : name;
           const inputs = at.map((i) => (leaves[i].dtype === "bool" ? tf.cast(leaves[i], "int32") : leaves[i]));
-          runCollective(inputs, { group, kind, op, root, what }).forEach((result, k) => {
+          runCollective(inputs, { group, kind, op, root, what: name }).forEach((result, k) => {
             results[at[k]] = leaves[at[k]].dtype === "bool" ? tf.cast(result, "bool") : result;
           });
         }
@@ -150,18 +148,18 @@ function clusterOf(joined: Joined | typeof alone, names = ["worker 0"]): Cluster
     transport: joined.transport,
     allReduce(tree, op = "sum") {
       checkOp("allReduce", op);
-      return over(tree, { name: "allReduce", kind: "reduce", op });
+      return over(tree, { name: `allReduce(${op})`, kind: "reduce", op });
     },
     broadcast(tree, root = 0) {
       if (!Number.isInteger(root) || root < 0 || root >= size)
         throw finish(new Error(`broadcast: root is ${root}; with ${size} processes it is 0 to ${size - 1}`));
-      return over(tree, { name: "broadcast", kind: "broadcast", root });
+      return over(tree, { name: `broadcast(from ${root})`, kind: "broadcast", root });
     },
     allGather: (tree) => over(tree, { name: "allGather", kind: "gather" }),
     reduceScatter(tree, op = "sum") {
       checkOp("reduceScatter", op);
       return over(tree, {
-        name: "reduceScatter",
+        name: `reduceScatter(${op})`,
         kind: "reduce",
         op,
         check(x, path) {

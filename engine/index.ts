@@ -1,4 +1,6 @@
 // The door of the engine. Importing it picks a device: env WHETSTONE_DEVICE, else the best one there is.
+import "./allocation.ts";
+
 // The default import is the CommonJS module itself: what danfojs and others get from require.
 import tf from "@tensorflow/tfjs";
 import { observeKernels } from "./closure.ts";
@@ -16,6 +18,8 @@ observeKernels();
 await useDevice((process.env.WHETSTONE_DEVICE as DeviceType | undefined) || "auto");
 
 export { checkpoint } from "./checkpoint.ts";
+export type { Cluster, ClusterOptions, Health, Reduction } from "./cluster.ts";
+export { cluster } from "./cluster.ts";
 export type { Device, DeviceType } from "./devices.ts";
 export { devices, useDevice } from "./devices.ts";
 export { valueAndGrad } from "./grad.ts";

@@ -1,6 +1,5 @@
 // Watches the other processes of a cluster from a thread of its own: a collective blocks the main thread until all have called it,
 // so nobody else could notice that one of them is gone.
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Membership } from "./tf-config.ts";
 
@@ -19,7 +18,7 @@ export const STOP = 0;
 export const LOST = 1;
 
 /** Milliseconds for an answer. A process that is gone is refused at once; one that hangs is found after two of these. */
-export const ANSWER = 3000;
+export const ANSWER = 2000;
 
 export interface Watchdog {
   /** Rank of a process that does not answer. */
@@ -30,8 +29,7 @@ export interface Watchdog {
 /** Starts the thread. It does not keep the process alive. */
 export function watch(data: Omit<WatchdogData, "state">): Watchdog {
   const state = new Int32Array(new SharedArrayBuffer(8));
-  const file = `./watchdog-thread${extname(new URL(import.meta.url).pathname)}`;
-  const thread = new Worker(new URL(file, import.meta.url), {
+  const thread = new Worker(new URL("./watchdog-thread.ts", import.meta.url), {
     workerData: { ...data, state: state.buffer } satisfies WatchdogData,
     // Flags of the process, such as --import of a script's own tools, are not for this thread.
     execArgv: [],

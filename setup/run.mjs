@@ -23,6 +23,7 @@ const commands = {
   data: { script: "data/build.ts", needs: ["npm"] },
   zoo: { script: "data/zoo.ts", needs: ["npm"] },
   claims: { script: "kernel/run/claims.ts", needs: ["npm"] },
+  launch: { script: "engine/launch.ts", needs: ["npm", "tensorflow"] },
   pack: { script: "setup/pack.mjs", needs: ["npm"] },
   check: { script: "setup/check.mjs", needs: ["npm"] },
   doctor: { script: "setup/doctor.mjs", needs: [] },
@@ -84,10 +85,9 @@ if (!node) {
   );
   process.exit(1);
 }
-child = spawn(node, [script, ...args], {
-  stdio: "inherit",
-  cwd: process.env.INIT_CWD && name === "notebooks" ? process.env.INIT_CWD : root,
-});
+// These take paths of the caller's own.
+const from = name === "notebooks" ? process.env.INIT_CWD : name === "launch" ? process.cwd() : undefined;
+child = spawn(node, [script, ...args], { stdio: "inherit", cwd: from || root });
 child.on("error", (error) => {
   console.error(`${node} does not start: ${error.message}`);
   process.exit(1);
