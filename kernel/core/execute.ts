@@ -139,9 +139,7 @@ function frontMagic(kernel: Kernel, magic: FrontMagic): Pick<Verdict, "done" | "
       return { done: { error: { ename: name, evalue: message, traceback: [`${name}: ${message}`] } }, payload: [] };
     }
   }
-  kernel.worker.restart();
-  kernel.compiler.reset();
-  loseComms(kernel);
+  startAfresh(kernel);
   return { done: {}, payload: [] };
 }
 
@@ -167,9 +165,11 @@ const stopped: ErrorContent = {
 export function interrupt(kernel: Kernel) {
   const { running } = kernel;
   interruptDeliveries(kernel, repeatMs);
-  if (running === undefined || running.interrupted) return;
+  if (running === undefined) return;
+  if (running.interrupted) return insist(kernel, running);
   running.interrupted = true;
   running.stop();
+  let presses = 0;
   const press = () => {
     // Before its code has begun only the check has to be left, and a signal would hit what earlier cells have started.
     if (kernel.running !== running || !running.begun) return;
@@ -178,9 +178,37 @@ export function interrupt(kernel: Kernel) {
       kernel.worker.answer({ interrupted: true });
     }
     kernel.worker.interrupt(running.run);
+    if (++presses * repeatMs === insistMs && !running.silent) {
+      running.context.publish("stream", { name: "stderr", text: nativeNotice });
+    }
     setTimeout(press, repeatMs);
   };
+  running.interruptedAt = performance.now();
   press();
+}
+
+/** After this long a cell that goes on is taken to be in native code, and a second interrupt ends its process. */
+const insistMs = 1_000;
+const nativeNotice =
+  "The cell is in native code, which an interrupt cannot stop: it ends when that returns. " +
+  "Interrupt once more to end it now, with its process and all variables.\n";
+const ended =
+  "the cell was in native code, so its process was ended. Its variables are gone; the next cell runs in a fresh process.";
+
+/** A second interrupt of the same cell; pressed right after the first one it is only impatience. */
+function insist(kernel: Kernel, running: Running) {
+  if (!running.begun || performance.now() - (running.interruptedAt ?? Number.POSITIVE_INFINITY) < insistMs) return;
+  kernel.asking = undefined;
+  startAfresh(kernel);
+  const error = { ename: "KeyboardInterrupt", evalue: ended, traceback: [`KeyboardInterrupt: ${ended}`] };
+  running.finish({ type: "done", run: running.run, error });
+}
+
+/** Ends the user's process; a fresh one knows no names. */
+function startAfresh(kernel: Kernel) {
+  kernel.worker.restart();
+  kernel.compiler.reset();
+  loseComms(kernel);
 }
 
 const nameOf = (cell: number) => (cell > 0 ? `In[${cell}]` : `Unsaved[${-cell}]`);

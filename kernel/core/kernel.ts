@@ -21,6 +21,8 @@ export interface Running {
   begun: boolean;
   /** Set by an interrupt, also before the cell's code has begun to run. */
   interrupted: boolean;
+  /** When, by performance.now(). */
+  interruptedAt?: number;
   finish(done: Done): void;
   /** Ends the wait for the compiler. */
   stop(): void;

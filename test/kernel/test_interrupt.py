@@ -19,6 +19,8 @@ CELLS = {
     "pending promise": "await new Promise(() => {})",
     "microtasks": "for (;;) await null",
     "recursive promises": "const spin = (): any => Promise.resolve().then(spin); await spin()",
+    "timer storm": "for (let i = 0; i < 500; i++) setInterval(() => {}, 0); const again = () => { setImmediate(again) }; again(); await new Promise(() => {})",
+    "microtask storm": "const flood = (): any => { Promise.resolve().then(flood) }; for (let i = 0; i < 50; i++) flood(); await new Promise(() => {})",
     "loop of timers": "for (;;) await new Promise((r) => setTimeout(r, 1))",
     "catch all": "for (;;) { try { for (;;) {} } catch {} }",
     "print loop": 'for (;;) console.log("x")',
@@ -82,6 +84,44 @@ def test_prompt_stops(kernel):
 def test_a_child_process_that_the_cell_waits_for_stops(kernel):
     assert stop(kernel, 'import { execSync } from "node:child_process"; execSync("sleep 20")', after=0.4) <= LIMIT
     assert kernel.run("1").result == "1"
+
+
+NATIVE = 'import { pbkdf2Sync } from "node:crypto"; console.log("deaf"); pbkdf2Sync("a", "b", ROUNDS, 64, "sha512")'
+
+
+def into_native(kernel, seconds):
+    """Sends a cell that is in native code for about so long."""
+    speed = float(kernel.run('{ const { pbkdf2Sync } = await import("node:crypto"); const t = performance.now(); pbkdf2Sync("a", "b", 2e5, 64, "sha512"); console.log(2e5 / (performance.now() - t) * 1e3) }').stdout)
+    sent = kernel.client.execute(NATIVE.replace("ROUNDS", str(int(speed * seconds))), allow_stdin=False)
+    while check(kernel.client.get_iopub_msg(timeout=30))["msg_type"] != "stream":
+        pass
+    time.sleep(0.1)
+    return sent
+
+
+def test_a_native_call_ends_on_its_return(kernel):
+    kernel.run("let stays = 7")
+    sent = into_native(kernel, 3)
+    kernel.interrupt()
+    cell = kernel.collect(sent, 60)
+    assert cell.error["ename"] == "KeyboardInterrupt"
+    assert "native code, which an interrupt cannot stop" in cell.stderr
+    assert kernel.run("stays").result == "7"
+
+
+def test_a_second_interrupt_ends_a_native_call_with_its_process(kernel):
+    kernel.run("let lost = 7")
+    sent = into_native(kernel, 60)
+    kernel.interrupt()
+    kernel.interrupt()
+    time.sleep(1.2)
+    begin = time.monotonic()
+    kernel.interrupt()
+    cell = kernel.collect(sent, 20)
+    assert time.monotonic() - begin <= LIMIT
+    assert cell.error["ename"] == "KeyboardInterrupt" and "its process was ended" in cell.error["evalue"]
+    assert kernel.run("lost").error["ename"] == "TS2304"
+    assert kernel.run("1 + 1").result == "2"
 
 
 def test_signal_to_the_front(kernel):
