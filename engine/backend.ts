@@ -8,6 +8,7 @@ import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
+import { registerCopyTo } from "./placement.ts";
 
 // Node 23 removed what tfjs-node-gpu 4.22 still calls (tensorflow/tfjs#8425).
 (util as any).isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
@@ -58,6 +59,8 @@ export class TensorFlowBackend extends NodeBackend {
     refCount: number,
   ): void {
     if (this.native.tracer() && values) this.literals.add(values);
+    // What kernels make for themselves (axes, shapes) stays with the host.
+    if (values && this.native.scope() && isOutsideKernels()) this.native.destine(values);
     super.move(dataId, values, shape, dtype, refCount);
     // The record gets its id when the values are first used, and does not hold the key.
     this.#abandoned.register(dataId, this.tensorMap.get(dataId)!);
@@ -68,6 +71,8 @@ export class TensorFlowBackend extends NodeBackend {
     return this.getInputTensorIds([tensor])[0];
   }
 }
+
+const isOutsideKernels = () => (tf.engine() as any).state.kernelDepth === 0;
 
 /** The active backend if it is TensorFlow's. */
 export function tensorflowBackend(): TensorFlowBackend | undefined {
@@ -85,6 +90,7 @@ export async function registerTensorFlow(lib: LibTensorFlow): Promise<Binding> {
   await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
   replaceKernels();
   registerMissingKernels();
+  registerCopyTo();
   refuseAssignWhileTracing(binding);
   return binding;
 }

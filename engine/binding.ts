@@ -1,6 +1,6 @@
 // The TFJSBinding of tfjs-node-gpu in TypeScript over the C API: a table of tensor handles and `executeOp`. While a trace
 // is open, `executeOp` adds a node to its graph instead of running the op (see trace.ts).
-import type { LibTensorFlow } from "./libtensorflow.ts";
+import { type LibTensorFlow, listNativeDevices } from "./libtensorflow.ts";
 import { mostInputs } from "./op-def.ts";
 import { watchPressure } from "./pressure.ts";
 
@@ -54,6 +54,16 @@ export interface Entry {
   donatedTo?: string;
   /** its tensor was disposed while a call in flight reads it */
   dropped?: boolean;
+  /** the device on which it was made, where there are several */
+  device?: string;
+  /** it was put there by `copyTo` or `withDevice`, so ops on it run there */
+  placed?: boolean;
+}
+
+/** Where an op runs, `CPU:1`, or "" where TensorFlow chooses; and whether its results stay there. */
+export interface Place {
+  device: string;
+  placed: boolean;
 }
 
 /** An open trace, as the binding sees it. */
@@ -94,6 +104,41 @@ export function createBinding(lib: LibTensorFlow) {
   let liveBytes = 0;
   let peakBytes = 0;
   const pressure = watchPressure();
+  const devices = listNativeDevices(lib).map((device) => ({ ...device, name: device.name.replace(/^.*device:/, "") }));
+  const deviceNames = devices.map(({ name }) => name);
+  const several = deviceNames.length > 1;
+  const gpu = deviceNames.find((name) => name.startsWith("GPU"));
+  const first = gpu ?? deviceNames[0];
+  let chosen: Place = { device, placed: false };
+  /** the device of `withDevice` */
+  let scope: string | undefined;
+  /** values written by JavaScript that go to a device when they are first used */
+  const destined = new WeakMap<object, string>();
+  const byDevice = new Map<string, { liveBytes: number; peakBytes: number }>();
+
+  // By the device on which its op ran; what JavaScript wrote lies in the memory of the first CPU.
+  function account(entry: Entry, bytes: number) {
+    if (!several) return;
+    const device = entry.device ?? "CPU:0";
+    let use = byDevice.get(device);
+    if (!use) {
+      use = { liveBytes: 0, peakBytes: 0 };
+      byDevice.set(device, use);
+    }
+    use.liveBytes += bytes;
+    use.peakBytes = Math.max(use.peakBytes, use.liveBytes);
+  }
+
+  /** Where an op on these runs: on the device of `withDevice`, else on that of its first placed input, else on the one in use. */
+  function placeOf(inputs: Entry[]): Place {
+    if (!several) return chosen;
+    if (scope) return { device: scope, placed: true };
+    const placed = inputs.find((entry) => entry.placed);
+    return placed ? { device: placed.device!, placed: true } : chosen;
+  }
+
+  /** What an entry made at a place knows of it. */
+  const madeAt = ({ device, placed }: Place) => (several ? { device: device || first, placed } : undefined);
 
   function add(entry: Entry): Metadata {
     const id = nextId++;
@@ -101,6 +146,7 @@ export function createBinding(lib: LibTensorFlow) {
     if (entry.handle !== undefined) {
       liveBytes += bytesOf(entry);
       if (liveBytes > peakBytes) peakBytes = liveBytes;
+      account(entry, bytesOf(entry));
       pressure.grown(liveBytes);
     }
     return { id, shape: entry.shape, dtype: entry.dtype };
@@ -117,6 +163,7 @@ export function createBinding(lib: LibTensorFlow) {
     entries.delete(id);
     if (entry.handle === undefined) return;
     liveBytes -= bytesOf(entry);
+    account(entry, -bytesOf(entry));
     pressure.shrunk(liveBytes);
     lib.TFE_DeleteTensorHandle(entry.handle);
   }
@@ -224,11 +271,18 @@ export function createBinding(lib: LibTensorFlow) {
   }
 
   /** An op that is ready to be executed; it holds its inputs. The caller deletes it. */
-  function newOp(name: string, attrs: OpAttr[], inputs: bigint[], xla: boolean, where: () => string): bigint {
+  function newOp(
+    name: string,
+    attrs: OpAttr[],
+    inputs: bigint[],
+    xla: boolean,
+    where: () => string,
+    on = device,
+  ): bigint {
     const op: bigint = lib.TFE_NewOp(lib.context, name, lib.status);
     lib.check(name);
     try {
-      if (device) lib.TFE_OpSetDevice(op, device, lib.status);
+      if (on) lib.TFE_OpSetDevice(op, `/device:${on}`, lib.status);
       for (const attr of attrs) setAttr(op, attr);
       if (xla) lib.TFE_OpSetAttrBool(op, "_XlaMustCompile", 1);
       for (const handle of inputs) {
@@ -243,8 +297,16 @@ export function createBinding(lib: LibTensorFlow) {
   }
 
   /** Runs an op, or a compiled function when `xla`, and gives its raw output handles. */
-  function run(name: string, attrs: OpAttr[], inputs: bigint[], outputs: number, xla: boolean, where: () => string) {
-    const op = newOp(name, attrs, inputs, xla, where);
+  function run(
+    name: string,
+    attrs: OpAttr[],
+    inputs: bigint[],
+    outputs: number,
+    xla: boolean,
+    where: () => string,
+    on = device,
+  ) {
+    const op = newOp(name, attrs, inputs, xla, where, on);
     try {
       const handles = new BigUint64Array(Math.max(outputs, 1));
       const count = Int32Array.of(outputs);
@@ -287,6 +349,7 @@ export function createBinding(lib: LibTensorFlow) {
     } else {
       const foreign = inputs.find((entry) => entry.handle === undefined);
       if (foreign) throw foreign.tracer!.refuse(`use a value of a finished jit trace in ${name}`);
+      const place = placeOf(inputs);
       const handles = run(
         name,
         attrs,
@@ -294,10 +357,27 @@ export function createBinding(lib: LibTensorFlow) {
         outputs,
         false,
         () => `${name}(${inputs.map(describe).join(", ")})`,
+        place.device,
       );
       results = Array.from({ length: outputs }, (_, i) => entryOf(handles[i]));
+      if (several) for (const entry of results) Object.assign(entry, madeAt(place));
     }
     return results.map(add);
+  }
+
+  function copied(entry: Entry, to: string) {
+    const handle: bigint = lib.TFE_TensorHandleCopyToDevice(entry.handle, lib.context, `/device:${to}`, lib.status);
+    lib.check(`copying ${describe(entry)} to ${to}`);
+    return { handle, device: to, placed: true };
+  }
+
+  /** Adds a tensor that nobody has seen yet on a device. */
+  function moved(entry: Entry, to: string): Metadata {
+    try {
+      return add({ ...entry, ...copied(entry, to) });
+    } finally {
+      lib.TFE_DeleteTensorHandle(entry.handle);
+    }
   }
 
   // tfjs has neither int64 nor uint8: ops that give them (Where, DecodePng...) are cast at the border.
@@ -336,8 +416,17 @@ export function createBinding(lib: LibTensorFlow) {
       const handle: bigint = lib.TFE_NewTensorHandle(tensor, lib.status);
       lib.TF_DeleteTensor(tensor);
       lib.check(`tensor ${describe({ shape, dtype })}`);
-      return add({ handle, shape: [...shape], dtype, literal: tracer?.isLiteral(values) }).id;
+      const entry: Entry = { handle, shape: [...shape], dtype, literal: tracer?.isLiteral(values) };
+      const to = several && !tracer ? destined.get(values) : undefined;
+      return to ? moved(entry, to).id : add(entry).id;
     },
+    /** A copy of a tensor on a device. */
+    copyTo(id: number, to: string): Metadata {
+      const entry = get(id);
+      if (entry.handle === undefined) throw entry.tracer!.refuse(`copy a tensor to ${to}`);
+      return add({ ...copied(entry, to), shape: [...entry.shape], dtype: entry.dtype });
+    },
+    deviceOf: (id: number) => (several && get(id).device) || device || first,
     deleteTensor(id: number): void {
       const entry = entries.get(id);
       if (!entry) return;
@@ -355,7 +444,7 @@ export function createBinding(lib: LibTensorFlow) {
     },
     executeOp: executeOp as any,
     executeRaw,
-    isUsingGpuDevice: () => lib.variant === "cuda" && !device.includes("CPU"),
+    isUsingGpuDevice: () => gpu !== undefined && !device.includes("CPU"),
     getNumOfTensors: () => entries.size,
     getNumOfSavedModels: () => 0,
     loadSavedModel: unsupported,
@@ -371,11 +460,33 @@ export function createBinding(lib: LibTensorFlow) {
     /** Ops run on this device from now on; "" lets TensorFlow choose. */
     setDevice(name: string) {
       device = name;
+      chosen = { device, placed: false };
     },
     device: () => device,
-    memory: () => ({ numHandles: entries.size, liveBytes, peakBytes }),
+    deviceNames,
+    placeOf,
+    madeAt,
+    scope: () => scope,
+    setScope(name: string | undefined) {
+      scope = name;
+    },
+    /** These values of JavaScript go to the device of `withDevice` when they are first used. */
+    destine(values: object) {
+      if (several && scope) destined.set(values, scope);
+    },
+    memory: () => ({
+      numHandles: entries.size,
+      liveBytes,
+      peakBytes,
+      byDevice: devices.map(({ name, memoryBytes }) => ({
+        name,
+        memoryBytes,
+        ...(several ? (byDevice.get(name) ?? { liveBytes: 0, peakBytes: 0 }) : { liveBytes, peakBytes }),
+      })),
+    }),
     resetPeak() {
       peakBytes = liveBytes;
+      for (const use of byDevice.values()) use.peakBytes = use.liveBytes;
     },
     tracer: () => tracer,
     setTracer(next: Tracer | undefined) {

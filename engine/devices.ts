@@ -24,7 +24,8 @@ interface Native {
 let native: Native | undefined;
 /** why TensorFlow could not be loaded */
 let nativeFailure: string | undefined;
-let active: DeviceType | undefined;
+/** name of the device in use */
+let active: string | undefined;
 
 async function openNative(): Promise<Native | undefined> {
   if (native || nativeFailure) return native;
@@ -48,12 +49,26 @@ export async function devices(): Promise<Device[]> {
   const found: Device[] = [];
   for (const { name, type, memoryBytes } of (await openNative())?.devices ?? []) {
     const short = name.replace(/^.*device:/, "");
-    if (type === "GPU") found.push({ name: short, type: "cuda", memoryBytes, active: active === "cuda" });
+    if (type === "GPU") found.push({ name: short, type: "cuda", memoryBytes, active: active === short });
     // TensorFlow reports a fixed 256 MB for the CPU; the machine's memory is the truth.
-    if (type === "CPU") found.push({ name: short, type: "cpu", memoryBytes: totalmem(), active: active === "cpu" });
+    if (type === "CPU") found.push({ name: short, type: "cpu", memoryBytes: totalmem(), active: active === short });
   }
-  found.push({ name: "WASM", type: "wasm", memoryBytes: Math.min(freemem(), 2 ** 32), active: active === "wasm" });
+  found.push({ name: "WASM", type: "wasm", memoryBytes: Math.min(freemem(), 2 ** 32), active: active === "WASM" });
   return found;
+}
+
+/** The first device of a type, or the one of a name: `cpu`, `CPU:1`, `gpu:0` and `cuda:0` alike. */
+function find(there: Device[], name: string): Device | undefined {
+  const wanted = name.toUpperCase().replace(/^CUDA:/, "GPU:");
+  return there.find((device) => device.type === name || device.name === wanted);
+}
+
+/** `"cpu" (CPU:0, CPU:1), "wasm"` */
+function listOf(there: Device[]): string {
+  const types = Map.groupBy(there, ({ type }) => type);
+  return [...types]
+    .map(([type, list]) => `"${type}"${list.length > 1 ? ` (${list.map((device) => device.name).join(", ")})` : ""}`)
+    .join(", ");
 }
 
 /**
@@ -81,35 +96,35 @@ export function choose(
 
 /**
  * Makes a device the one on which tensors are made and ops run.
- * @param name `auto` takes CUDA, else the CPU, else WASM
+ * @param name `auto` takes CUDA, else the CPU, else WASM; a type its first device; `CPU:1`, `GPU:1` that one
  * @returns the type of the device now in use
  * @throws Error with the list of devices that are there when `name` is not
  */
-export async function useDevice(name: "auto" | DeviceType): Promise<DeviceType> {
+export async function useDevice(name: "auto" | DeviceType | `${"CPU" | "GPU"}:${number}`): Promise<DeviceType> {
   const there = await devices();
   const types = there.map((device) => device.type);
-  let type = name as DeviceType;
+  let wanted: string = name;
   if (name === "auto") {
     const choice = choose(types, native?.binding.lib.variant, nativeFailure);
     if (choice.line) console.warn(choice.line);
-    type = choice.type;
+    wanted = choice.type;
   }
-  if (!types.includes(type)) {
-    const reason = nativeFailure && type !== "wasm" ? ` TensorFlow is not loaded: ${nativeFailure}.` : "";
-    throw new Error(
-      `there is no device "${name}"; there are ${[...new Set(types)].map((t) => `"${t}"`).join(", ")}.${reason}`,
-    );
+  const device = find(there, wanted);
+  if (!device) {
+    const reason = nativeFailure ? ` TensorFlow is not loaded: ${nativeFailure}.` : "";
+    throw new Error(`there is no device "${name}"; there are ${listOf(there)}.${reason}`);
   }
+  const { type } = device;
   if (type === "wasm") {
     const { registerWasm } = await import("./wasm.ts");
     await registerWasm();
     await tf.setBackend("wasm");
   } else {
-    // Where there is only the CPU, TensorFlow needs no hint.
-    native!.binding.setDevice(type === "cpu" && types.includes("cuda") ? "/device:CPU:0" : "");
+    // What TensorFlow would choose needs no hint: the first GPU, or where there is none the first CPU.
+    native!.binding.setDevice(device.name === (types.includes("cuda") ? "GPU:0" : "CPU:0") ? "" : device.name);
     await tf.setBackend("tensorflow");
   }
   await tf.ready();
-  active = type;
+  active = device.name;
   return type;
 }

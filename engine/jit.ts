@@ -2,9 +2,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { executeAsync } from "./asynchronous.ts";
 import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
-import { sizeOf } from "./binding.ts";
+import { type Place, sizeOf } from "./binding.ts";
 import { explainCompiled, finish, locate } from "./errors.ts";
 import { userFrame } from "./frame.ts";
+import { tensorFloat32 } from "./precision.ts";
 import { type Flat, flatten } from "./pytree.ts";
 import { runStages } from "./stages.ts";
 import { type Compiled, Trace, type TraceOptions } from "./trace.ts";
@@ -104,45 +105,51 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
   /** The program for these arguments, and the ids of its inputs that are tensors of tfjs. */
   function prepare(backend: TensorFlowBackend, args: Flat[]) {
     const { native } = backend;
-    const key = `${native.device()}|${args.map((arg) => arg.key).join("|")}`;
+    const ids = args.flatMap((arg) => arg.leaves.map((leaf) => backend.idOf(leaf)));
+    const entries = ids.map(native.get);
+    const place = native.placeOf(entries);
+    // TF32 is decided when the program is compiled.
+    const key = `${place.device}${tensorFloat32() ? " TF32" : ""}|${args.map((arg) => arg.key).join("|")}`;
     let program = cache.get(key);
     if (!program) {
       program = trace(backend, f, label, args, { matmul });
       cache.set(key, program);
     }
-    const ids = args.flatMap((arg) => arg.leaves.map((leaf) => backend.idOf(leaf)));
-    const inputs = ids.map((id) => native.get(id).handle!);
+    const inputs = entries.map(({ handle }) => handle!);
     for (const capture of program.captures) {
       if ("variable" in capture) ids.push(backend.idOf(capture.variable));
       inputs.push("handle" in capture ? capture.handle : native.get(ids[ids.length - 1]).handle!);
     }
-    return { program, ids, inputs };
+    return { program, ids, inputs, place };
   }
 
-  function resultOf(backend: TensorFlowBackend, program: Program, handles: ArrayLike<bigint>) {
+  function resultOf(backend: TensorFlowBackend, program: Program, handles: ArrayLike<bigint>, place: Place) {
+    const at = backend.native.madeAt(place);
     const leaves = program.outputs.map(({ shape, dtype }, i) =>
-      backend.createOutputTensor(backend.native.add({ handle: handles[i], shape: [...shape], dtype })),
+      backend.createOutputTensor(backend.native.add({ handle: handles[i], shape: [...shape], dtype, ...at })),
     );
     return program.rebuild(leaves);
   }
 
   function callCompiled(backend: TensorFlowBackend, args: Flat[]) {
-    const { program, inputs } = prepare(backend, args);
+    const { program, inputs, place } = prepare(backend, args);
+    const { native } = backend;
+    const where = () => `jit(${label})`;
     let handles: bigint[];
     try {
       handles = program.stages
-        ? runStages(backend, program.stages, inputs, () => `jit(${label})`)
-        : backend.native.run(program.name, [], inputs, program.outputs.length, true, () => `jit(${label})`);
+        ? runStages(backend, program.stages, inputs, where)
+        : native.run(program.name, [], inputs, program.outputs.length, true, where, place.device);
     } catch (error) {
       throw explainCompiled(error, label);
     }
-    return resultOf(backend, program, handles);
+    return resultOf(backend, program, handles, place);
   }
 
   async function callCompiledAsync(backend: TensorFlowBackend, args: Flat[], signal?: AbortSignal) {
     const { native } = backend;
     const called = hereInStack();
-    const { program, ids, inputs } = prepare(backend, args);
+    const { program, ids, inputs, place } = prepare(backend, args);
     if (program.stages)
       throw new Error(
         `jit(${label}).async: it has collectives, which block until all processes call; call ${label} itself`,
@@ -152,7 +159,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
       .map((leaf) => leaf.dataId)
       .filter((dataId) => backend.tensorMap.get(dataId)?.refCount === 1);
     try {
-      const op = native.newOp(program.name, [], inputs, true, () => `jit(${label})`);
+      const op = native.newOp(program.name, [], inputs, true, () => `jit(${label})`, place.device);
       const ended = native.pin(
         ids,
         donated.map((dataId) => backend.tensorMap.get(dataId)!.id),
@@ -165,7 +172,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
         signal,
         ended,
       });
-      return resultOf(backend, program, handles);
+      return resultOf(backend, program, handles, place);
     } catch (error) {
       throw signal?.aborted ? error : explainCompiled(error, label, called.stack);
     }

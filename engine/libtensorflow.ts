@@ -5,6 +5,7 @@ import { devNull, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
 import { prepareStack } from "./asynchronous.ts";
+import { allowsGrowth, configProto, cpuDevices, startsWithTF32 } from "./config.ts";
 
 const signatures = {
   TF_Version: "const char *TF_Version()",
@@ -21,6 +22,9 @@ const signatures = {
   TF_StringGetDataPointer: "void *TF_StringGetDataPointer(void *string)",
   TF_StringGetSize: "size_t TF_StringGetSize(void *string)",
   TFE_NewContextOptions: "void *TFE_NewContextOptions()",
+  TFE_ContextOptionsSetConfig:
+    "void TFE_ContextOptionsSetConfig(void *options, const void *proto, size_t length, void *status)",
+  TFE_ContextSetSoftDevicePlacement: "void TFE_ContextSetSoftDevicePlacement(void *context, uchar enable, void *status)",
   TFE_DeleteContextOptions: "void TFE_DeleteContextOptions(void *options)",
   TFE_NewContext: "void *TFE_NewContext(void *options, void *status)",
   TFE_ContextListDevices: "void *TFE_ContextListDevices(void *context, void *status)",
@@ -32,6 +36,8 @@ const signatures = {
   TFE_NewTensorHandle: "void *TFE_NewTensorHandle(void *tensor, void *status)",
   TFE_DeleteTensorHandle: "void TFE_DeleteTensorHandle(void *handle)",
   TFE_TensorHandleCopySharingTensor: "void *TFE_TensorHandleCopySharingTensor(void *handle, void *status)",
+  TFE_TensorHandleCopyToDevice:
+    "void *TFE_TensorHandleCopyToDevice(void *handle, void *context, const char *device, void *status)",
   TFE_TensorHandleDataType: "int TFE_TensorHandleDataType(void *handle)",
   TFE_TensorHandleNumDims: "int TFE_TensorHandleNumDims(void *handle, void *status)",
   TFE_TensorHandleDim: "int64_t TFE_TensorHandleDim(void *handle, int axis, void *status)",
@@ -106,6 +112,8 @@ export interface LibTensorFlow extends Calls {
   context: bigint;
   status: bigint;
   memcpy(to: unknown, from: unknown, bytes: number): void;
+  /** Switches TF32 for the float32 products of a GPU; absent where the build does not have the switch. */
+  setTF32?: (enabled: boolean) => void;
   /** Throws what the last call left in `status`; `what` names the op or the step. */
   check(what: string): void;
 }
@@ -185,12 +193,31 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
     if (calls.TF_GetCode(status) !== 0) throw new Error(`${what}: ${calls.TF_Message(status)}`);
   };
   const options = calls.TFE_NewContextOptions();
+    const config = configProto({ cpus: cpuDevices(), growth: allowsGrowth() });
+    calls.TFE_ContextOptionsSetConfig(options, config, config.length, status);
+    check("TensorFlow's configuration");
   const context: bigint = calls.TFE_NewContext(options, status);
   calls.TFE_DeleteContextOptions(options);
   check("TensorFlow could not start");
+  const setTF32 = switchOfTF32(framework);
+  setTF32?.(startsWithTF32());
   const memcpy = libc.func("void *memcpy(void *to, const void *from, size_t bytes)");
-  loaded = { ...calls, dir, variant, context, status, check, memcpy };
+  loaded = { ...calls, dir, variant, context, status, check, memcpy, setTF32 };
+  // An op that a GPU does not have (strings) runs on the CPU, whatever device was asked for.
+  if (listNativeDevices(loaded).some(({ type }) => type === "GPU")) {
+    calls.TFE_ContextSetSoftDevicePlacement(context, 1, status);
+    check("soft placement");
+  }
   return loaded;
+}
+
+// Not in the C API: a function of tensorflow/core/platform/tensor_float_32_utils.h, whose name in the library is C++'s.
+function switchOfTF32(framework: ReturnType<typeof koffi.load>): ((enabled: boolean) => void) | undefined {
+  try {
+    return framework.func("void _ZN3tsl32enable_tensor_float_32_executionEb(bool enabled)");
+  } catch {
+    return undefined;
+  }
 }
 
 // Whatever the log level, loading writes to stderr that oneDNN is in use (on CPUs with VNNI), and the CUDA build that there is
