@@ -17,6 +17,7 @@ const without: Record<string, string> = {
   Multinomial: "draws at random: its distribution is tested in random.test.ts",
   Scan: "the loop of scan(), tested in scan.test.ts",
   Checkpoint: "the function of checkpoint(), tested in scan.test.ts",
+  CopyTo: "a copy to another device, tested in devices.test.ts",
 };
 
 const valueShape = "the shape of its result depends on values";
