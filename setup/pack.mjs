@@ -14,6 +14,12 @@ import { node24, place, root } from "./place.mjs";
  */
 const vendored = { engine: ["@tensorflow/tfjs-node-gpu"] };
 
+/**
+ * What a workspace builds for itself in `dist`, and by which script; its package takes it along, but for what fits this machine only.
+ * @type {Record<string, { script: string, stays: RegExp }>}
+ */
+const built = { kernel: { script: "kernel/build/build.mjs", stays: /^\.|\.blob|^(build|snapshot)\.json$/ } };
+
 /** @typedef {Record<string, any>} Manifest */
 
 /**
@@ -34,6 +40,7 @@ export async function pack(workspace, to = join(root, "dist")) {
     for (const file of filesOf(source)) {
       if (!/(?<!\.d)\.ts$/.test(file) && file !== "package.json") cpSync(join(source, file), join(stage, file));
     }
+    if (built[workspace]) await takeBuilt(source, stage, built[workspace]);
     if (!existsSync(join(stage, "LICENSE"))) cpSync(join(root, "LICENSE"), join(stage, "LICENSE"));
     nameWhatIsThere(stage);
     const dependencies = { ...manifest.dependencies };
@@ -74,6 +81,13 @@ async function compile(source, stage, work) {
   writeFileSync(file, JSON.stringify(config));
   const node = node24() ?? process.execPath;
   await call(node, [join(place.modules, "typescript/bin/tsc"), "-p", file]);
+}
+
+/** @param {string} source @param {string} stage @param {{ script: string, stays: RegExp }} built */
+async function takeBuilt(source, stage, { script, stays }) {
+  await call(node24() ?? process.execPath, [join(root, script)]);
+  const files = readdirSync(join(source, "dist")).filter((name) => !stays.test(name));
+  for (const file of files) cpSync(join(source, "dist", file), join(stage, "dist", file));
 }
 
 /**

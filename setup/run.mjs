@@ -10,8 +10,9 @@ import { node24, root } from "./place.mjs";
 import { setUp } from "./setup.mjs";
 
 /**
- * What each command runs, and which steps of set-up it cannot do without.
- * @type {Record<string, { script?: string, needs: string[] }>}
+ * What each command runs, and which steps of set-up it cannot do without; where there is none, the machine stays as it is. A script that has
+ * several commands is told which.
+ * @type {Record<string, { script?: string, needs: string[], told?: string[] }>}
  */
 const commands = {
   setup: { needs: ["npm", "venv", "tensorflow", "minilm", "smollm2", "kernel", "kernelspec"] },
@@ -24,9 +25,12 @@ const commands = {
   zoo: { script: "data/zoo.ts", needs: ["npm"] },
   claims: { script: "kernel/run/claims.ts", needs: ["npm"] },
   launch: { script: "engine/launch.ts", needs: ["npm", "tensorflow"] },
-  pack: { script: "setup/pack.mjs", needs: ["npm"] },
+  pack: { script: "setup/pack.mjs", needs: ["npm", "kernel"] },
   check: { script: "setup/check.mjs", needs: ["npm"] },
   doctor: { script: "setup/doctor.mjs", needs: [] },
+  install: { script: "kernel/install/cli.ts", needs: ["npm", "kernel"], told: ["install"] },
+  uninstall: { script: "kernel/install/cli.ts", needs: [], told: ["uninstall"] },
+  list: { script: "kernel/install/cli.ts", needs: [], told: ["list"] },
 };
 
 const [name = "", ...rest] = process.argv.slice(2);
@@ -55,9 +59,8 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
 }
 
 const begin = Date.now();
-const args = rest[0] === "--" ? rest.slice(1) : rest;
-// The doctor reports on the machine as it is.
-const missing = name === "doctor" ? new Set() : await setUp();
+const args = [...(command.told ?? []), ...(rest[0] === "--" ? rest.slice(1) : rest)];
+const missing = command.needs.length === 0 ? new Set() : await setUp();
 const lacking = command.needs.filter((step) => missing.has(step));
 if (ended) process.exit();
 if (lacking.length > 0) {
@@ -86,7 +89,8 @@ if (!node) {
   process.exit(1);
 }
 // These take paths of the caller's own.
-const from = name === "notebooks" ? process.env.INIT_CWD : name === "launch" ? process.cwd() : undefined;
+const from =
+  name === "notebooks" ? process.env.INIT_CWD : name === "launch" || command.told ? process.cwd() : undefined;
 child = spawn(node, [script, ...args], { stdio: "inherit", cwd: from || root });
 child.on("error", (error) => {
   console.error(`${node} does not start: ${error.message}`);

@@ -1,21 +1,12 @@
 // Bundles the kernel into kernel/dist, so that it starts fast, and freezes the warm compiler into a V8 start-up snapshot.
 //   node kernel/build/build.mjs [--force]
 // Does nothing when the sources and the Node that runs it are those of the last build. To be run by the Node that runs the kernel.
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { makeSnapshot } from "./snapshot.ts";
 
 const kernel = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(kernel, "dist");
@@ -76,17 +67,8 @@ async function buildCompiler(bundle, common, log) {
   });
   for (const name of ["globals.d.ts", "widgets.d.ts", "tslab.d.ts"])
     copyFileSync(join(kernel, "compile", name), join(dist, name));
-  const blob = join(dist, "check.blob");
-  const draft = `${blob}.${process.pid}`;
-  const made = spawnSync(process.execPath, ["--snapshot-blob", draft, "--build-snapshot", script], {
-    cwd: kernel,
-    encoding: "utf8",
-  });
-  if (made.status === 0) return renameSync(draft, blob);
-  rmSync(draft, { force: true });
-  rmSync(blob, { force: true });
-  // The kernel works without, its first cell then waits a second longer.
-  log(`kernel: no snapshot of the compiler could be made, it will start cold:\n${made.stderr}`);
+  const trouble = makeSnapshot(dist);
+  if (trouble !== undefined) log(`kernel: no snapshot of the compiler could be made, it will start cold:\n${trouble}`);
 }
 
 /** A hash of everything that goes into the bundles: our sources, and the versions of the packages among them. */

@@ -1,7 +1,7 @@
 // Kernelspecs: how to start a kernel, found by name where Jupyter looks for them.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
+import { userDataFolder } from "../install/places.ts";
 
 /** How a kernel is started and interrupted; the fields of `kernel.json`. */
 export interface Kernelspec {
@@ -23,13 +23,6 @@ const ownFront = join(project, "kernel/dist/front.js");
 
 /** Folders that may hold kernelspecs, the most specific first: the project's environment, JUPYTER_PATH, the user's, the active environment's, the system's. */
 export function kernelspecFolders(env: NodeJS.ProcessEnv = process.env): string[] {
-  const home = env.HOME ?? homedir();
-  const user =
-    process.platform === "win32"
-      ? join(env.APPDATA ?? home, "jupyter")
-      : process.platform === "darwin"
-        ? join(home, "Library/Jupyter")
-        : join(env.XDG_DATA_HOME || join(home, ".local/share"), "jupyter");
   const system =
     process.platform === "win32"
       ? [join(env.PROGRAMDATA ?? "C:\\ProgramData", "jupyter")]
@@ -38,7 +31,7 @@ export function kernelspecFolders(env: NodeJS.ProcessEnv = process.env): string[
   return [
     join(project, ".venv/share/jupyter"),
     ...(env.JUPYTER_PATH ?? "").split(delimiter).filter(Boolean),
-    env.JUPYTER_DATA_DIR || user,
+    userDataFolder(env),
     ...active,
     ...system,
   ].map((folder) => join(folder, "kernels"));
