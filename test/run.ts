@@ -1,5 +1,6 @@
 // `npm test`: all parts of the tests, two at a time, then the notebooks; every count is that of a test that ran.
-//   npm test -- [--only types,lint,mocha,pytest,notebooks] [--limit seconds] [--reports folder] [files]
+//   npm test -- [--only types,lint,mocha,pytest,notebooks] [--limit seconds] [--reports folder] [--slow] [files]
+// `npm run test:slow` is the same with --slow: also what takes long (the soak, the large fuzz), and notebooks in full.
 // A file goes to the part it belongs to (*.test.ts, test_*.py, *.ipynb), and only those parts run then.
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { constants } from "node:os";
@@ -27,7 +28,12 @@ interface Part {
 }
 
 const { values, positionals } = parseArgs({
-  options: { only: { type: "string" }, limit: { type: "string" }, reports: { type: "string", default: "reports" } },
+  options: {
+    only: { type: "string" },
+    limit: { type: "string" },
+    reports: { type: "string", default: "reports" },
+    slow: { type: "boolean", default: false },
+  },
   allowPositionals: true,
 });
 const reports = resolve(root, values.reports);
@@ -35,6 +41,9 @@ const kinds = ["types", "lint", "mocha", "pytest", "notebooks"];
 const only = values.only?.split(",");
 const strange = only?.find((kind) => !kinds.includes(kind));
 if (strange !== undefined) fail(`--only ${strange}: there are ${kinds.join(", ")}`);
+/** Tests ask for it to decide what to run, and how often. */
+const slowly: NodeJS.ProcessEnv = values.slow ? { WHETSTONE_SLOW: "1" } : {};
+const patience = values.slow ? 8 : 1;
 const limit = values.limit === undefined ? undefined : Number(values.limit);
 if (limit !== undefined && !(limit > 0)) fail(`--limit ${values.limit}: a number of seconds above 0 is wanted`);
 const files = positionals.map((file) => (existsSync(file) ? file : fail(`${file} does not exist`)));
@@ -98,7 +107,7 @@ function parts(): Part[] {
     name: "notebooks",
     kind: "notebooks",
     limit: 900,
-    args: ["kernel/run/cli.ts", "--quick", "--reports", reports, ...named("notebooks")],
+    args: ["kernel/run/cli.ts", ...(values.slow ? [] : ["--quick"]), "--reports", reports, ...named("notebooks")],
     report: join(reports, "notebooks.xml"),
   });
   return all.filter(({ kind }) => (only?.includes(kind) ?? true) && (files.length === 0 || named(kind).length > 0));
@@ -167,10 +176,10 @@ async function run(part: Part): Promise<void> {
     if (part.report) rmSync(part.report, { force: true });
     running.set(part.name, begin);
     console.log(`· ${part.name} ...`);
-    const seconds = limit ?? part.limit;
+    const seconds = limit ?? part.limit * patience;
     const ended = await runPart(part.command ?? process.execPath, part.args, {
       cwd: root,
-      env: { ...part.env, CI: "true" },
+      env: { ...slowly, ...part.env, CI: "true" },
       seconds,
     });
     running.delete(part.name);

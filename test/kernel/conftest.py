@@ -14,6 +14,8 @@ from samples import SAMPLES, SUBJECT
 root = Path(__file__).parents[2]
 # What tests run is not for the history of whoever runs them.
 os.environ["WHETSTONE_HISTORY"] = ":memory:"
+# What takes long runs in `npm run test:slow` only.
+collect_ignore = [] if os.environ.get("WHETSTONE_SLOW") else ["test_soak.py"]
 
 
 def node() -> str:
@@ -95,7 +97,8 @@ def start_subject(subjects_folder, tmp_path_factory):
 
     def start(connected=True):
         judge = check if SUBJECT == "whetstone" else lambda message: message
-        kernel = Kernel(subjects_folder, tmp_path_factory.mktemp("suite"), SUBJECT, check=judge)
+        # Deno colours its texts, which is as good as any other way to show a value.
+        kernel = Kernel(subjects_folder, tmp_path_factory.mktemp("suite"), SUBJECT, check=judge, NO_COLOR="1")
         kernels.append(kernel)
         if connected:
             kernel.__enter__()
@@ -115,9 +118,14 @@ def shared():
 
 @pytest.fixture
 def subject(request, limit, start_subject, shared):
-    """One kernel for the tests of a module; a fresh one after a test that failed, so that none suffers from another's."""
+    """
+    One kernel for the tests of a module; a fresh one after a test that failed, so that none suffers from another's. It has run a cell: what a kernel
+    loads then, while its output comes late, is not what is asked.
+    """
     if not shared:
-        shared.append(start_subject())
+        kernel = start_subject()
+        kernel.run(SAMPLES[SUBJECT]["print"])
+        shared.append(kernel)
     yield shared[0]
     if request.node.stash.get(FAILED, False):
         shared.pop().__exit__()
@@ -128,6 +136,15 @@ def own_subject(limit, start_subject):
     """A kernel for one test, which may end it."""
     kernel = start_subject()
     yield kernel
+    kernel.__exit__()
+
+
+@pytest.fixture
+def first_message(limit, start_subject):
+    """What the first client of a kernel hears first."""
+    kernel = start_subject(connected=False)
+    kernel.client.start_channels()
+    yield kernel.client.get_iopub_msg(timeout=30)
     kernel.__exit__()
 
 
