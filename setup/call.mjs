@@ -43,10 +43,11 @@ export function call(command, args, { env = {}, cwd = root, timeoutMs, onLine } 
       shell,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: timeoutMs,
       windowsHide: true,
     });
     running.add(child);
+    // spawn's own timeout keeps this process waiting for it when the program does not exist.
+    const late = timeoutMs === undefined ? undefined : setTimeout(() => child.kill("SIGTERM"), timeoutMs);
     let output = "";
     const line = [command, ...args].join(" ");
     const take = (/** @type {Buffer} */ chunk) => {
@@ -61,10 +62,12 @@ export function call(command, args, { env = {}, cwd = root, timeoutMs, onLine } 
     child.stdout.on("data", take);
     child.stderr.on("data", take);
     child.on("error", (error) => {
+      clearTimeout(late);
       running.delete(child);
       reject(new CallFailed(line, error.message, output));
     });
     child.on("close", (code, signal) => {
+      clearTimeout(late);
       running.delete(child);
       if (code === 0) resolve(output);
       else reject(new CallFailed(line, signal ? `ended by ${signal}` : `exit code ${code}`, output));

@@ -1,6 +1,6 @@
 // @ts-check
 // `npm run doctor`: what the project needs and whether it is there, without changing anything. A red line says how to
-// mend it; the exit code is 1 when something needed is red.
+// mend it; the exit code is 1 when something needed is red. `npm run doctor -- GPU devices` looks at these only.
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { CallFailed, call } from "./call.mjs";
 import { tensorflowDone, tensorflowFor } from "./libtensorflow.mjs";
 import { modelDone } from "./model.mjs";
 import { npmDone } from "./npm.mjs";
+import { describeGpu, oldestDriver, readGpus } from "./nvidia-smi.mjs";
 import { node24, place, root } from "./place.mjs";
 import { choosePython, venvDone } from "./python.mjs";
 import { Trouble } from "./trouble.mjs";
@@ -137,7 +138,16 @@ async function checkDevices() {
   const findings = measured.map(({ name, type, gflops, memoryBytes }) =>
     good(`${type} (${name}) ${gflops.toFixed(0)} GFLOP/s${memoryBytes ? `, ${gigabytes(memoryBytes)}` : ""}`),
   );
-  for (const type of tensorflowDone() && "variant" in tensorflowFor() ? ["cpu", "wasm"] : ["wasm"]) {
+  const wheel = tensorflowFor();
+  const native = tensorflowDone() && "variant" in wheel ? ["cpu"] : [];
+  if (native.length > 0 && "variant" in wheel && wheel.variant === "cuda" && Array.isArray(await readGpus())) {
+    if (!measured.some((device) => device.type === "cuda")) {
+      const cure =
+        "CUDA_VISIBLE_DEVICES must not hide it; rm -r .libtensorflow && npm run setup fetches the CUDA libraries anew";
+      findings.push(bad("nvidia-smi lists a card, but TensorFlow does not find it", cure));
+    }
+  }
+  for (const type of [...native, "wasm"]) {
     if (!measured.some((device) => device.type === type)) {
       findings.push(
         bad(`no device ${type}`, `rm -r ${type === "cpu" ? ".libtensorflow" : "node_modules"} && ${setupCure}`),
@@ -148,13 +158,18 @@ async function checkDevices() {
 }
 
 async function checkGpu() {
-  try {
-    const query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"];
-    const cards = (await call("nvidia-smi", query, { timeoutMs: 20_000 })).trim().split("\n");
-    return cards.map((card) => good(card));
-  } catch {
-    return note("none found by nvidia-smi");
+  const gpus = await readGpus();
+  if (!Array.isArray(gpus)) {
+    if (gpus.absent) return note(`${gpus.why}: no NVIDIA driver here, or a container that was not given the card`);
+    return bad(
+      gpus.why,
+      "nvidia-smi must list the card: install NVIDIA's driver anew, or restart the machine after an update",
+    );
   }
+  return gpus.map((gpu) => {
+    if (Number.parseInt(gpu.driver, 10) >= oldestDriver) return good(describeGpu(gpu));
+    return bad(describeGpu(gpu), `CUDA 12 wants NVIDIA's driver ${oldestDriver} or newer: install a newer one`);
+  });
 }
 
 async function checkMiniLM() {
@@ -185,8 +200,14 @@ const marks = colours
   ? { good: "\x1b[32m✓\x1b[0m", bad: "\x1b[31m✗\x1b[0m", note: "·" }
   : { good: "✓", bad: "✗", note: "·" };
 
+const asked = process.argv.slice(2);
+const strange = asked.find((name) => !checks.some(([known]) => known === name));
+if (strange !== undefined) {
+  console.error(`there is no check "${strange}"; there are ${checks.map(([name]) => name).join(", ")}`);
+  process.exit(2);
+}
 let reds = 0;
-for (const [name, check] of checks) {
+for (const [name, check] of checks.filter(([name]) => asked.length === 0 || asked.includes(name))) {
   /** @type {Finding[]} */
   let findings;
   try {
