@@ -4,7 +4,7 @@ import { existsSync, globSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const venv = join(import.meta.dirname, "../../.venv-bench");
-const denoVersion = "2.9.6";
+export const denoVersion = "2.9.6";
 
 function run(command: string, args: string[], cwd?: string) {
   const { status, error, stderr } = spawnSync(command, args, {

@@ -5,10 +5,8 @@ import time
 from dataclasses import dataclass, field
 from queue import Empty
 
-import zmq
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.session import Session
 from schema import faults
 
 
@@ -96,6 +94,8 @@ class Kernel:
         """Starts the kernel; its client is not connected yet."""
         # A history of its own, unless the test says otherwise.
         env = {**os.environ, "WHETSTONE_HISTORY": ":memory:", **self.env}
+        # ipykernel leaves the descriptors alone where it finds pytest, which has its own plans with them.
+        env.pop("PYTEST_CURRENT_TEST", None)
         self.manager.start_kernel(cwd=str(self.cwd), env=env)
         self.client = self.manager.client()
 
@@ -137,20 +137,6 @@ class Kernel:
             messages.append(message)
             if message["content"].get("execution_state") == "idle":
                 return messages
-
-    def welcome(self, timeout=10):
-        """The first message that a new listener hears."""
-        info = self.manager.get_connection_info()
-        listener = zmq.Context.instance().socket(zmq.SUB)
-        listener.linger = 0
-        try:
-            listener.connect(f"{info['transport']}://{info['ip']}:{info['iopub_port']}")
-            listener.subscribe(b"")
-            assert listener.poll(timeout * 1000), "nothing is heard"
-            session = Session(key=info["key"], signature_scheme=info["signature_scheme"])
-            return self.check(session.deserialize(session.feed_identities(listener.recv_multipart())[1]))
-        finally:
-            listener.close()
 
     def reply(self, sent, timeout=20, channel="shell"):
         get = self.client.get_shell_msg if channel == "shell" else self.client.get_control_msg

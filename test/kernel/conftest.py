@@ -67,6 +67,16 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_runtest_logreport(report):
+    """Each verdict, also those of subtests, as a line of JSON for who asks for it."""
+    path = os.environ.get("SUITE_REPORT")
+    if path is None or (report.when != "call" and report.passed):
+        return
+    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    with open(path, "a") as file:
+        print(json.dumps({"id": report.nodeid, "outcome": report.outcome, "why": why}), file=file)
+
+
 @pytest.fixture(scope="session")
 def subjects_folder(request):
     """The folder of kernelspecs that the suites' kernel is in."""
@@ -74,17 +84,18 @@ def subjects_folder(request):
 
 
 @pytest.fixture
-def limit():
-    """Ends a test whose kernel hangs."""
+def limit(request):
+    """Ends a test whose kernel hangs. ipykernel takes half a minute to end where a cell has started a process."""
     if LIMIT == 0:
         yield
         return
+    seconds = 4 * LIMIT if "own_subject" in request.fixturenames else LIMIT
 
     def give_up(*_):
-        raise TimeoutError(f"no end after {LIMIT} s")
+        raise TimeoutError(f"no end after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(LIMIT)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

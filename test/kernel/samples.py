@@ -94,7 +94,7 @@ PYTHON = {
     "child that stays": "import subprocess; child = subprocess.Popen(['sleep', '60']); child.pid",
     "local file": ("beside_the_notebook.py", "answer = 42\n"),
     "import local file": "from beside_the_notebook import answer; answer",
-    "write at three levels": "import os, sys, time\nos.write(1, b'descriptor\\n')\nprint('printed')\nsys.__stdout__.write('original\\n'); sys.__stdout__.flush()\ntime.sleep(0.5)",
+    "write at three levels": "import os, sys, time\nos.write(1, b'descriptor\\n')\nprint('printed\\n', end='')\nsys.__stdout__.write('original\\n'); sys.__stdout__.flush()\ntime.sleep(0.5)",
     "stdout is no terminal": "import sys; sys.stdout.isatty()",
     "false": "False",
     "write in pieces": "import sys; sys.stdout.write('hi'); sys.stdout.writelines(['ab', 'cd']); sys.stdout.flush()",
@@ -234,6 +234,9 @@ DENO = {
     **TYPESCRIPT,
     "suite": {
         **TYPESCRIPT["suite"],
+        "code_execute_result": [
+            {**each, "result": '"text"'} if each["code"] == "'text'" else each for each in TYPESCRIPT["suite"]["code_execute_result"]
+        ],
         "code_display_data": [
             {"code": f"await Deno.jupyter.display({{ {mime!r}: {data} }}, {{ raw: true }})", "mime": mime} for mime, data in MIMES.items()
         ],

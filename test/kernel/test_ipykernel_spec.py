@@ -240,7 +240,8 @@ def test_sys_path(subject, sample):
 
 def test_subprocess_print(subject, sample):
     cell = subject.run(sample("five children"))
-    assert sorted(cell.stdout.split("\n")) == ["", *(f"hello {i}" for i in range(5))] and cell.stderr == ""
+    # Each writes in its own time, Python in more than one piece.
+    assert cell.stdout.count("hello") == 5 and all(cell.stdout.count(str(i)) == 1 for i in range(5)) and cell.stderr == ""
 
 
 def test_subprocess_noprint(subject, sample):

@@ -69,7 +69,7 @@ def test_replies(subject, sample, name):
     getattr(subject.client, f"{channel}_channel").send(message)
     sent = message["header"]["msg_id"]
     reply = subject.reply(sent, channel=channel)
-    judge([reply, *subject.outputs(sent)], name.split()[0], "status")
+    judge([reply], name.split()[0])
     # The parent's header is a copy of the request's; what is answered says so with all it was asked with.
     for field in ["msg_id", "msg_type", "session", "username"]:
         assert reply["parent_header"][field] == message["header"][field]
@@ -78,6 +78,15 @@ def test_replies(subject, sample, name):
         assert 0 <= found["cursor_start"] <= found["cursor_end"] <= len(content["code"])
         types = found["metadata"].get("_jupyter_types_experimental")
         assert types is None or len(types) == len(found["matches"])
+
+
+@pytest.mark.parametrize("channel", ["shell", "control"])
+def test_status(subject, channel):
+    """Every request, of whatever channel, is framed by busy and idle."""
+    subject.request("kernel_info_request", channel)
+    messages = subject.outputs(subject.last)
+    judge(messages, "status")
+    assert [message["content"] for message in messages] == [{"execution_state": "busy"}, {"execution_state": "idle"}]
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -147,8 +156,8 @@ def test_comm_messages(subject, sample):
     judge(send("comm_open", comm_id="f2", target_name="suite.nowhere", data={}), "comm_close")
 
 
-def test_welcome(subject):
-    judge([subject.welcome()], "iopub_welcome")
+def test_welcome(first_message):
+    judge([first_message], "iopub_welcome")
 
 
 def test_headers(subject, sample):

@@ -27,8 +27,8 @@ def test_heartbeat_responds(subject):
         beat.close()
 
 
-def test_iopub_welcome(subject):
-    assert subject.welcome()["msg_type"] == "iopub_welcome"
+def test_iopub_welcome(first_message):
+    assert first_message["msg_type"] == "iopub_welcome"
 
 
 def test_kernel_info_reply_valid(subject):
