@@ -17,20 +17,28 @@ export function callSite(stack = longStack()): { op?: string; frame: string } {
   for (const line of stack.split("\n").slice(1)) {
     // tfjs names its public functions `matMul__op`; the outermost is what the user wrote.
     op = /(\w+)__op\b/.exec(line)?.[1] ?? op;
-    if (!/^\s*at /.test(line) || line.includes("/node_modules/@tensorflow/") || line.includes("node:internal"))
-      continue;
-    if (/<anonymous>\)?$/.test(line) || here.some((dir) => line.includes(dir))) continue;
-    // Without the column: that of code which a kernel runs is not the user's.
-    return {
-      op,
-      frame: ` at ${line
-        .trim()
-        .replace(/^at /, "")
-        .replace(/:\d+(\)?)$/, "$1")}`,
-    };
+    if (isUsers(line)) return { op, frame: ` at ${place(line)}` };
   }
   return { op, frame: "" };
 }
+
+/** The places of user code in a stack, `step (file:12)`, innermost first. */
+export function userFrames(stack = longStack()): string[] {
+  return stack.split("\n").slice(1).filter(isUsers).map(place);
+}
+
+function isUsers(line: string): boolean {
+  if (!/^\s*at /.test(line) || line.includes("/node_modules/@tensorflow/") || line.includes("node:internal"))
+    return false;
+  return !/<anonymous>\)?$/.test(line) && !here.some((dir) => line.includes(dir));
+}
+
+// Without the column: that of code which a kernel runs is not the user's.
+const place = (line: string) =>
+  line
+    .trim()
+    .replace(/^at /, "")
+    .replace(/:\d+(\)?)$/, "$1");
 
 function longStack(): string {
   const limit = Error.stackTraceLimit;

@@ -9,6 +9,7 @@ import { registerDisplay } from "./display.ts";
 import { explainOpErrors } from "./errors.ts";
 import { registerGradients } from "./gradients.ts";
 import { registerPlacement } from "./placement.ts";
+import { observeGradients } from "./scopes.ts";
 import { shareTfjs } from "./share.ts";
 
 shareTfjs();
@@ -17,6 +18,7 @@ registerGradients();
 registerPlacement();
 explainOpErrors();
 observeKernels();
+observeGradients();
 await useDevice((process.env.WHETSTONE_DEVICE as DeviceType | undefined) || "auto");
 
 export { checkpoint } from "./checkpoint.ts";
@@ -33,6 +35,8 @@ export type { DeviceMemory, Memory } from "./memory.ts";
 export { memory, resetPeak } from "./memory.ts";
 export { copyTo, deviceOf, withDevice } from "./placement.ts";
 export { tensorFloat32 } from "./precision.ts";
+export type { JitSummary, Profile, ProfileEvent, ProfileOptions, Scope } from "./profile.ts";
+export { profile } from "./profile.ts";
 export type { Tree } from "./pytree.ts";
 export * as random from "./random.ts";
 export type { ScanOptions } from "./scan.ts";

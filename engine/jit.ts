@@ -50,6 +50,13 @@ interface Program extends Compiled {
 
 let programs = 0;
 
+let opByOp = false;
+
+/** Lets jitted functions run op by op from now on, or compiled again. */
+export function unfuse(value: boolean): void {
+  opByOp = value;
+}
+
 /** What a jitted function was made of. */
 export const origins = new WeakMap<object, { f: (...args: any[]) => any; options: JitOptions }>();
 
@@ -73,7 +80,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     // Inside another trace, or under eager autodiff, f is part of what is recorded there.
     if (backend?.native.tracer() || underTape()) return f(...args);
     const flat = flattenAll(args);
-    const result = backend ? callCompiled(backend, flat) : tf.tidy(() => f(...args));
+    const result = backend && !opByOp ? callCompiled(backend, flat) : tf.tidy(() => f(...args));
     free(flat, result);
     return result;
   };

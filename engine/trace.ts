@@ -18,6 +18,7 @@ import {
 import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
+import { currentCall } from "./scopes.ts";
 import { type Collective, cut, type Stage } from "./stages.ts";
 
 const TF_BFLOAT16 = 14;
@@ -68,6 +69,23 @@ export interface Result extends Form {
   node: NodeOutput;
 }
 
+/** What is added to a trace: a node, a loop, or the name under which a trace is compiled. */
+export type Added =
+  | { trace: Trace; node: string; op: string; attrs: OpAttr[]; inputs: Form[]; outputs: Form[] }
+  | { trace: Trace; compiled: string };
+
+const watchers = new Set<(added: Added) => void>();
+
+/** Calls `watcher` for all that is added to traces, until the function that it gives is called. */
+export function watchTraces(watcher: (added: Added) => void): () => void {
+  watchers.add(watcher);
+  return () => watchers.delete(watcher);
+}
+
+const tell = (added: Added) => {
+  for (const watcher of watchers) watcher(added);
+};
+
 export class Trace implements Tracer {
   readonly #binding: Binding;
   readonly #backend: TensorFlowBackend;
@@ -78,10 +96,15 @@ export class Trace implements Tracer {
   readonly #operations: bigint[] = [];
   readonly #collectives: Collective[] = [];
   #count = 0;
+  /** name of the node that was begun last */
+  #last = "";
 
   readonly #options: TraceOptions;
   /** the trace whose graph calls this one's function: the body of a loop takes values from it as inputs */
-  readonly #parent: Trace | undefined;
+  readonly parent: Trace | undefined;
+  /** stands in the names of the nodes of a function that is called, so that they differ from the parent's */
+  readonly #place: string;
+  #children = 0;
   /** what the body of a loop takes from its parent, in the order of its own inputs */
   readonly taken: Entry[] = [];
   readonly #takenNodes: NodeOutput[] = [];
@@ -90,7 +113,8 @@ export class Trace implements Tracer {
     this.#backend = backend;
     this.#binding = backend.native;
     this.#options = options;
-    this.#parent = parent;
+    this.parent = parent;
+    this.#place = parent ? `${parent.#place}${++parent.#children}_` : "";
     this.#graph = this.#binding.lib.TF_NewGraph();
   }
 
@@ -141,7 +165,8 @@ export class Trace implements Tracer {
       nodes = nodes.map((node) => this.#cast(node, TF_FLOAT, low));
       attrs = attrs.map((attr) => (attr.value === TF_FLOAT ? { ...attr, value: low } : attr));
     }
-    const d = this.#begin(name);
+    const d = this.#begin(name, scope());
+    const node = this.#last;
     const list = listInputs[name];
     if (list) {
       const [before, after] = list;
@@ -155,12 +180,15 @@ export class Trace implements Tracer {
     for (const attr of attrs) if (!list || !listLengths.has(attr.name)) this.#setAttr(d, attr);
     const what = `${name}(${inputs.map(describe).join(", ")})`;
     const { oper } = this.#finish(d, what);
-    if (low) return this.#outputs(this.#cast({ oper, index: 0 }, low, TF_FLOAT).oper, 1, what);
-    return this.#outputs(oper, outputs, what);
+    const made = low
+      ? this.#outputs(this.#cast({ oper, index: 0 }, low, TF_FLOAT).oper, 1, what)
+      : this.#outputs(oper, outputs, what);
+    if (watchers.size) tell({ trace: this, node, op: name, attrs, inputs, outputs: made });
+    return made;
   }
 
   collective(what: string, inputs: Entry[], outputs: Form[], run: Collective["run"]): Entry[] {
-    if (this.#parent)
+    if (this.parent)
       throw finish(
         new Error(`${what} cannot run inside scan, which is one program${userFrame()}. Call it on what scan returns.`),
       );
@@ -283,6 +311,7 @@ export class Trace implements Tracer {
   /** Makes the graph a function that XLA compiles at its first call. */
   compile(name: string, outputs: Result[]): Compiled {
     const { lib } = this.#binding;
+    if (watchers.size) tell({ trace: this, compiled: name });
     if (this.#collectives.length) {
       const stages = cut(lib, name, {
         graph: this.#graph,
@@ -307,6 +336,13 @@ export class Trace implements Tracer {
     this.#binding.lib.TF_DeleteGraph(this.#graph);
   }
 
+  /** Closes a trace of which no program was made. */
+  discard() {
+    for (const capture of this.#captures)
+      if ("handle" in capture) this.#binding.lib.TFE_DeleteTensorHandle(capture.handle);
+    this.close();
+  }
+
   #nodeOf(entry: Entry): NodeOutput {
     if (entry.node && entry.tracer === this) return entry.node;
     if (entry.node && !this.#isWithin(entry.tracer)) throw entry.tracer!.refuse("use a value of another jit trace");
@@ -319,20 +355,20 @@ export class Trace implements Tracer {
   }
 
   #isWithin(tracer: Tracer | undefined): boolean {
-    return this.#parent !== undefined && (this.#parent === tracer || this.#parent.#isWithin(tracer));
+    return this.parent !== undefined && (this.parent === tracer || this.parent.#isWithin(tracer));
   }
 
   #capture(entry: Entry): NodeOutput {
     const { lib } = this.#binding;
     if (entry.node) return this.#take(entry);
     const variable = entry.literal ? undefined : this.#variableOf(entry);
-    if (variable && this.#parent) return this.#take(entry);
+    if (variable && this.parent) return this.#take(entry);
     if (variable) {
       this.#captures.push({ variable });
       return this.#input(entry);
     }
     if (entry.literal || sizeOf(entry.shape) <= CONSTANT_SIZE) return this.#constant(entry);
-    if (this.#parent) return this.#take(entry);
+    if (this.parent) return this.#take(entry);
     // A handle of our own: the caller may dispose its tensor.
     const handle: bigint = lib.TFE_TensorHandleCopySharingTensor(entry.handle, lib.status);
     lib.check(`capturing ${describe(entry)}`);
@@ -379,8 +415,9 @@ export class Trace implements Tracer {
     return node;
   }
 
-  #begin(type: string): bigint {
-    return this.#binding.lib.TF_NewOperation(this.#graph, type, `${type}_${this.#count++}`);
+  #begin(type: string, scope = ""): bigint {
+    this.#last = `${scope}${type}_${this.#place}${this.#count++}`;
+    return this.#binding.lib.TF_NewOperation(this.#graph, type, this.#last);
   }
 
   #finish(description: bigint, what: string): NodeOutput {
@@ -415,6 +452,13 @@ export class Trace implements Tracer {
         throw new Error(`attribute ${name} has type ${type}, which the binding does not carry`);
     }
   }
+}
+
+// XLA keeps a node's name with what it makes of it, so it says what the user wrote: `matMul/`, `gradient-of-softmax/mul/`.
+function scope(): string {
+  const { op, pass, of } = currentCall();
+  const about = pass === "forward" ? "" : pass === "recomputed" ? "recomputed/" : `gradient-of-${of?.op ?? "sum"}/`;
+  return `${about}${op ? `${op}/` : ""}`;
 }
 
 /** Gives a function to the context, for XLA to compile at its first call. */
