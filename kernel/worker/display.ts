@@ -78,6 +78,9 @@ export function viewOf({ data, metadata }: Formatted, more?: Record<string, unkn
   return { data, metadata: { ...metadata, ...more } };
 }
 
+/** Whether outputs of a run are still to be made or shown. */
+export const hasUnfinished = (run: number) => heldBack.size > 0 || unfinished.has(run);
+
 /** Shows the last state of all outputs and waits for views of this run that are still being made. */
 export async function finishDisplays(run: number): Promise<void> {
   for (const showNow of [...heldBack.values()]) showNow();

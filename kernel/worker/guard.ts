@@ -159,9 +159,16 @@ function prepareCall<T>(call: Call<T>, given = "undefined") {
   return { js: `await __whetstone.call(${number}, ${given})`, done };
 }
 
+/** The value of a remote object that is no object, symbol or function; nothing for those. */
+export function plainValue({ type, objectId, unserializableValue: text, value }: inspector.Runtime.RemoteObject) {
+  if (objectId !== undefined) return undefined;
+  if (text !== undefined) return { value: text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text) };
+  return { value: type === "undefined" ? undefined : (value as unknown) };
+}
+
 /** The value that a remote object stands for, in a list: a promise of it alone would wait for what it promises, or call its `then`. */
 async function liveValue(object: inspector.Runtime.RemoteObject): Promise<[unknown]> {
-  const { type, objectId, unserializableValue: text } = object;
+  const { objectId } = object;
   if (objectId !== undefined) {
     let value: unknown;
     hidden.take = (taken) => {
@@ -172,8 +179,7 @@ async function liveValue(object: inspector.Runtime.RemoteObject): Promise<[unkno
     await new Promise((...settle) => post("Runtime.callFunctionOn", parameters, ...settle));
     return [value];
   }
-  if (text !== undefined) return [text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text)];
-  return [type === "undefined" ? undefined : object.value];
+  return [plainValue(object)!.value];
 }
 
 /** Lets go of the objects that the inspector held for the last run. */

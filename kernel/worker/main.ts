@@ -4,7 +4,7 @@ import * as widgets from "../widgets/index.ts";
 import { flushWidgets } from "../widgets/model.ts";
 import { comms, receive } from "./comms.ts";
 import { inRun } from "./context.ts";
-import { clearOutput, display, finishDisplays, progress, viewOf } from "./display.ts";
+import { clearOutput, display, finishDisplays, hasUnfinished, progress, viewOf } from "./display.ts";
 import { describeError, interruptError, rememberCell } from "./errors.ts";
 import { formatResult } from "./format.ts";
 import {
@@ -14,6 +14,7 @@ import {
   evaluate,
   guarded,
   interrupted,
+  plainValue,
   releaseObjects,
   startInterrupts,
 } from "./guard.ts";
@@ -157,7 +158,7 @@ async function runCell(request: RunRequest): Promise<Outcome> {
   const expressions = failed ? undefined : await evaluateExpressions(request);
   if (began !== undefined && !failed) inRun(run, () => console.log(elapsed(began)));
   flushWidgets();
-  const shown = await guarded<void>(run, (resolve) => resolve(finishDisplays(run)));
+  const shown = hasUnfinished(run) ? await guarded<void>(run, (resolve) => resolve(finishDisplays(run))) : undefined;
   return outcome === interrupted || shown === interrupted ? interrupted : { ...outcome, expressions };
 }
 
@@ -173,7 +174,9 @@ async function runScript({ run }: RunRequest, js: string, show: boolean): Promis
     return error === interrupted ? interrupted : { error };
   }
   if (!show || result.type === "undefined") return {};
-  const view = await callWith(run, formatResult, result);
+  // What is no object has no code of the user's own, so that nothing has to be guarded.
+  const plain = plainValue(result);
+  const view = plain ? await formatResult(plain.value) : await callWith(run, formatResult, result);
   if (view === interrupted) return interrupted;
   return view === undefined ? {} : { view: viewOf(view) };
 }
