@@ -21,6 +21,7 @@ const commands = {
   test: { script: "test/run.ts", needs: ["npm", "kernel"] },
   notebooks: { script: "kernel/run/cli.ts", needs: ["npm", "kernel"] },
   bench: { script: "test/bench/run.ts", needs: ["npm", "kernel"] },
+  "verify:gpu": { script: "test/verify-gpu.ts", needs: ["npm", "kernel"] },
   data: { script: "data/build.ts", needs: ["npm"] },
   zoo: { script: "data/zoo.ts", needs: ["npm"] },
   claims: { script: "kernel/run/claims.ts", needs: ["npm"] },

@@ -2,6 +2,7 @@
 // once, so that a run which dies has told what it did; a last line says that it came to its end.
 import { appendFileSync } from "node:fs";
 import Mocha from "mocha";
+import type { Verdicts } from "./junit.ts";
 
 /** A line of the report. */
 export type Told =
@@ -26,4 +27,18 @@ export default class Reporter {
     });
     runner.on(EVENT_RUN_END, () => tell({ event: "end" }));
   }
+}
+
+/** The verdicts of the tests that mocha finished, and whether it came to its end. */
+export function readTold(text: string): { verdicts: Verdicts; isWhole: boolean } {
+  const verdicts: Verdicts = { passed: 0, failed: [], skipped: [] };
+  let isWhole = false;
+  for (const line of text.split("\n").filter(Boolean)) {
+    const told = JSON.parse(line) as Told;
+    if (told.event === "pass") verdicts.passed += 1;
+    else if (told.event === "fail") verdicts.failed.push({ name: told.name, text: told.text });
+    else if (told.event === "skip") verdicts.skipped.push({ name: told.name, why: "" });
+    else isWhole = true;
+  }
+  return { verdicts, isWhole };
 }

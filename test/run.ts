@@ -8,7 +8,7 @@ import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { parseArgs } from "node:util";
 import { readJUnit, type Verdicts } from "./junit.ts";
 import { type Ended, endParts, runPart } from "./part.ts";
-import type { Told } from "./reporter.ts";
+import { readTold } from "./reporter.ts";
 
 const root = join(import.meta.dirname, "..");
 const python = join(root, ".venv", process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
@@ -113,20 +113,6 @@ function parts(): Part[] {
   return all.filter(({ kind }) => (only?.includes(kind) ?? true) && (files.length === 0 || named(kind).length > 0));
 }
 
-/** The verdicts of the tests that mocha finished, and whether it came to its end. */
-function readMochaReport(text: string): { verdicts: Verdicts; isWhole: boolean } {
-  const verdicts: Verdicts = { passed: 0, failed: [], skipped: [] };
-  let isWhole = false;
-  for (const line of text.split("\n").filter(Boolean)) {
-    const told = JSON.parse(line) as Told;
-    if (told.event === "pass") verdicts.passed += 1;
-    else if (told.event === "fail") verdicts.failed.push({ name: told.name, text: told.text });
-    else if (told.event === "skip") verdicts.skipped.push({ name: told.name, why: "" });
-    else isWhole = true;
-  }
-  return { verdicts, isWhole };
-}
-
 /** What a part showed; whatever it cannot vouch for is a failure. */
 function judge(part: Part, ended: Ended): Verdicts {
   const { code, signal, output, late, left } = ended;
@@ -142,7 +128,7 @@ function judge(part: Part, ended: Ended): Verdicts {
   } else {
     const text = readFileSync(part.report, "utf8");
     try {
-      if (part.kind === "mocha") ({ verdicts, isWhole } = readMochaReport(text));
+      if (part.kind === "mocha") ({ verdicts, isWhole } = readTold(text));
       else verdicts = readJUnit(text);
     } catch (error) {
       verdicts.failed.push(wrong((error as Error).message));
