@@ -5,10 +5,10 @@ import { registerTensorFlow } from "./backend.ts";
 import type { Binding } from "./binding.ts";
 import { findLibTensorFlow, listNativeDevices, loadLibTensorFlow, type NativeDevice } from "./libtensorflow.ts";
 
-export type DeviceType = "cuda" | "cpu" | "wasm";
+export type DeviceType = "cuda" | "cpu" | "wasm" | "webgpu";
 
 export interface Device {
-  /** as TensorFlow names it (`CPU:0`, `GPU:0`), or `WASM` */
+  /** as TensorFlow names it (`CPU:0`, `GPU:0`), `WASM`, or the name of WebGPU's adapter */
   name: string;
   type: DeviceType;
   /** bytes of memory it may use, where that is known */
@@ -46,6 +46,21 @@ async function openNative(): Promise<Native | undefined> {
 
 /** The devices of this machine; `active` marks the one in use. */
 export async function devices(): Promise<Device[]> {
+  return [...(await builtIn()), ...(await throughWebGpu())];
+}
+
+/** The adapter of WebGPU, or why there is none. It takes 0.1 s to know, once. */
+const adapterOfWebGpu = async () => (await import("./webgpu-adapter.ts")).findAdapter();
+
+async function throughWebGpu({ software = true } = {}): Promise<Device[]> {
+  const adapter = await adapterOfWebGpu();
+  if ("missing" in adapter || (adapter.software && !software)) return [];
+  const { name } = adapter;
+  // WebGPU does not tell how much memory a card has.
+  return [{ name, type: "webgpu", memoryBytes: adapter.software ? totalmem() : undefined, active: active === name }];
+}
+
+async function builtIn(): Promise<Device[]> {
   const found: Device[] = [];
   for (const { name, type, memoryBytes } of (await openNative())?.devices ?? []) {
     const short = name.replace(/^.*device:/, "");
@@ -73,7 +88,7 @@ function listOf(there: Device[]): string {
 
 /**
  * What `auto` takes of the devices that are there, and the line to print when it is less than what was installed.
- * A CUDA build without a GPU (no driver, no card) goes on on the CPU; without TensorFlow there is WASM.
+ * A CUDA build without a GPU (no driver, no card) goes on on the CPU; without TensorFlow there is a GPU through WebGPU, else WASM.
  */
 export function choose(
   types: DeviceType[],
@@ -88,6 +103,10 @@ export function choose(
       line: "engine: the CUDA build of TensorFlow finds no GPU (see nvidia-smi); running on the CPU",
     };
   }
+  if (types.includes("webgpu")) {
+    const reason = failure ?? "TensorFlow is missing";
+    return { type: "webgpu", line: `engine: running on a GPU through WebGPU, jit does not compile there: ${reason}` };
+  }
   return {
     type: "wasm",
     line: `engine: running on WASM, 10 to 100 times slower than TensorFlow: ${failure ?? "TensorFlow is missing"}`,
@@ -96,12 +115,17 @@ export function choose(
 
 /**
  * Makes a device the one on which tensors are made and ops run.
- * @param name `auto` takes CUDA, else the CPU, else WASM; a type its first device; `CPU:1`, `GPU:1` that one
+ * @param name `auto` takes CUDA, else the CPU; without TensorFlow a GPU through WebGPU, else WASM. A type takes its first device;
+ *   `CPU:1`, `GPU:1` that one
  * @returns the type of the device now in use
  * @throws Error with the list of devices that are there when `name` is not
  */
 export async function useDevice(name: "auto" | DeviceType | `${"CPU" | "GPU"}:${number}`): Promise<DeviceType> {
-  const there = await devices();
+  const there = await builtIn();
+  const onTensorFlow = there.some(({ type }) => type === "cuda" || type === "cpu");
+  // Asked for only where it is wanted; what computes on the CPU anyway is never better than WASM.
+  if (name === "auto" ? !onTensorFlow : !find(there, name))
+    there.push(...(await throughWebGpu({ software: name !== "auto" })));
   const types = there.map((device) => device.type);
   let wanted: string = name;
   if (name === "auto") {
@@ -111,7 +135,11 @@ export async function useDevice(name: "auto" | DeviceType | `${"CPU" | "GPU"}:${
   }
   const device = find(there, wanted);
   if (!device) {
-    const reason = nativeFailure ? ` TensorFlow is not loaded: ${nativeFailure}.` : "";
+    const adapter = name === "webgpu" ? await adapterOfWebGpu() : undefined;
+    const failure = adapter
+      ? "missing" in adapter && `WebGPU: ${adapter.missing}`
+      : nativeFailure && `TensorFlow is not loaded: ${nativeFailure}`;
+    const reason = failure ? ` ${failure}.` : "";
     throw new Error(`there is no device "${name}"; there are ${listOf(there)}.${reason}`);
   }
   const { type } = device;
@@ -119,6 +147,10 @@ export async function useDevice(name: "auto" | DeviceType | `${"CPU" | "GPU"}:${
     const { registerWasm } = await import("./wasm.ts");
     await registerWasm();
     await tf.setBackend("wasm");
+  } else if (type === "webgpu") {
+    const { registerWebGpu } = await import("./webgpu.ts");
+    await registerWebGpu();
+    await tf.setBackend("webgpu");
   } else {
     // What TensorFlow would choose needs no hint: the first GPU, or where there is none the first CPU.
     native!.binding.setDevice(device.name === (types.includes("cuda") ? "GPU:0" : "CPU:0") ? "" : device.name);

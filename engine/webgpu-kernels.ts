@@ -4,13 +4,9 @@ import { contract, parseEinsum } from "./einsum.ts";
 import type { WebGpuBackend } from "./webgpu.ts";
 
 type Inputs = Record<string, tf.Tensor>;
-type Kernel = (
-  backend: WebGpuBackend,
-  inputs: any,
-  attrs: any,
-  /** tfjs' own, where there is one */
-  original: () => tf.TensorInfo | tf.TensorInfo[],
-) => tf.TensorInfo | tf.TensorInfo[];
+/** tfjs' own kernel, on other attributes where they are given */
+type Original = (attrs?: object) => tf.TensorInfo | tf.TensorInfo[];
+type Kernel = (backend: WebGpuBackend, inputs: any, attrs: any, original: Original) => tf.TensorInfo | tf.TensorInfo[];
 
 /** A shader as tfjs' backend takes it: one thread for each value of the output. */
 interface Program {
@@ -42,11 +38,30 @@ const onTheHost = [
 
 export function registerWebGpuKernels(): void {
   for (const name of onTheHost) replace(name, (backend, inputs, attrs) => runOnHost(name, backend, inputs, attrs));
-  for (const name of ["GatherV2", "StridedSlice"]) {
-    replace(name, (backend, inputs, attrs, original) =>
-      inputs.x.dtype === "string" ? runOnHost(name, backend, inputs, attrs) : original(),
-    );
-  }
+  replace("GatherV2", (backend, inputs: Inputs, attrs, original) =>
+    inputs.x.dtype === "string" ? runOnHost("GatherV2", backend, inputs, attrs) : original(),
+  );
+  replace("StridedSlice", (backend, inputs: Inputs, attrs, original) =>
+    inputs.x.dtype === "string"
+      ? runOnHost("StridedSlice", backend, inputs, attrs)
+      : stridedSlice(inputs.x, attrs, original),
+  );
+
+  // tfjs' shader takes the index of a vector apart.
+  replace("Transpose", (_backend, { x }: Inputs, _attrs, original) => (x.rank < 2 ? tf.clone(x) : original()));
+
+  // tfjs drops the axes that are to be kept where it computes small products in JavaScript.
+  replace("Prod", (_backend, { x }: Inputs, { axis, keepDims }, original) => {
+    const axes = tf.util.parseAxisParam(axis, x.shape);
+    const [shape] = tf.backend_util.computeOutAndReduceShapes(x.shape, axes);
+    const kept = keepDims ? tf.backend_util.expandShapeToKeepDim(shape, axes) : shape;
+    return { ...(original() as tf.TensorInfo), shape: kept };
+  });
+
+  // tfjs divides by zero.
+  replace("LinSpace", (backend, _inputs, { start, num }, original) =>
+    num === 1 ? backend.makeTensorInfo([1], "float32", Float32Array.of(start)) : original(),
+  );
 
   replace("BitwiseAnd", (backend, { a, b }: Inputs) =>
     backend.runWebGPUProgram(
@@ -89,6 +104,13 @@ export function registerWebGpuKernels(): void {
     );
   }
 
+  // tfjs does not know of half pixel centers here.
+  for (const name of ["ResizeBilinearGrad", "ResizeNearestNeighborGrad"]) {
+    replace(name, (_backend, { images, dy }: Inputs, attrs) =>
+      resizeGradient(images, dy, attrs, name === "ResizeNearestNeighborGrad"),
+    );
+  }
+
   // tfjs takes two operands and wants an arrow.
   replace("Einsum", (_backend, inputs: tf.Tensor[], { equation }, original) => {
     if (inputs.length <= 2 && equation.includes("->")) return original();
@@ -105,17 +127,30 @@ export function registerWebGpuKernels(): void {
   });
 }
 
-/** Corrections of shaders of tfjs, by the name of the program: what it writes for integers is written for floats. */
-const mended: Record<string, [wrong: string, right: string]> = {
-  TransposeProgram: ["setOutputAtIndex(", "setOutputAtIndexI32("],
-  UnsortedSegmentSumProgram: ["let value = getX(b, inCol);", "let value = i32(getX(b, inCol));"],
+const wrongly = (program: Program, wrong: string, right: string) => {
+  const { getUserCode } = program;
+  program.getUserCode = () => getUserCode.call(program).replaceAll(wrong, right);
 };
 
-/** Corrects a program of tfjs that gives integers, before it is compiled. */
+/** Corrections of programs of tfjs, by their name. */
+const mended: Record<string, (program: Program, dtype: tf.DataType) => void> = {
+  // They write integers as floats.
+  TransposeProgram(program, dtype) {
+    if (dtype !== "float32") wrongly(program, "setOutputAtIndex(", "setOutputAtIndexI32(");
+  },
+  UnsortedSegmentSumProgram(program, dtype) {
+    if (dtype !== "float32") wrongly(program, "let value = getX(b, inCol);", "let value = i32(getX(b, inCol));");
+  },
+  // The length stands in its code, but not in the key under which it is kept.
+  CumProgram(program) {
+    program.shaderKey += `_${program.outputShape[program.outputShape.length - 1]}`;
+  },
+};
+
+/** Corrects a program of tfjs before it is compiled. */
 export function mendProgram(program: object, dtype: tf.DataType): void {
-  if (dtype === "float32" || !Object.hasOwn(mended, program.constructor.name)) return;
-  const { getUserCode } = program as Program;
-  (program as Program).getUserCode = () => getUserCode.call(program).replaceAll(...mended[program.constructor.name]);
+  const { name } = program.constructor;
+  if (Object.hasOwn(mended, name)) mended[name](program as Program, dtype);
 }
 
 function perValue(shaderKey: string, variableNames: string[], outputShape: number[], code: string): Program {
@@ -139,7 +174,9 @@ function replace(kernelName: string, kernel: Kernel): void {
     kernelName,
     backendName: "webgpu",
     kernelFunc: (args) =>
-      kernel(args.backend as unknown as WebGpuBackend, args.inputs, args.attrs, () => own.kernelFunc(args)),
+      kernel(args.backend as unknown as WebGpuBackend, args.inputs, args.attrs, (attrs = args.attrs!) =>
+        own.kernelFunc({ ...args, attrs: attrs as tf.NamedAttrMap }),
+      ),
   });
 }
 
@@ -167,6 +204,35 @@ function runOnHost(name: string, backend: WebGpuBackend, inputs: object, attrs: 
   return outputs;
 }
 
+// tfjs' shader wants all axes; those that are taken out or put in change the shape afterwards.
+function stridedSlice(x: tf.Tensor, attrs: tf.StridedSliceAttrs, original: Original): tf.TensorInfo {
+  const { beginMask, endMask, ellipsisMask, newAxisMask, shrinkAxisMask } = attrs;
+  const info = tf.slice_util.sliceInfo(
+    x.shape,
+    attrs.begin,
+    attrs.end,
+    attrs.strides,
+    beginMask,
+    endMask,
+    ellipsisMask,
+    newAxisMask,
+    shrinkAxisMask,
+  );
+  // An end of -1 is the one before the first.
+  const open = info.end.reduce((mask, end, i) => (info.strides[i] < 0 && end < 0 ? mask | (1 << i) : mask), 0);
+  const made = original({
+    begin: info.begin,
+    end: info.end,
+    strides: info.strides,
+    beginMask: 0,
+    endMask: open,
+    ellipsisMask: 0,
+    newAxisMask: 0,
+    shrinkAxisMask: 0,
+  }) as tf.TensorInfo;
+  return { ...made, shape: info.finalShape };
+}
+
 // How often each number below `size` stands in a vector, or in each row of a matrix; weighted, or just whether.
 function count(backend: WebGpuBackend, x: tf.Tensor, weights: tf.Tensor, size: number, binary: boolean): tf.TensorInfo {
   const numbers = backend.readSync(x.dataId) as Int32Array;
@@ -182,4 +248,47 @@ function count(backend: WebGpuBackend, x: tf.Tensor, weights: tf.Tensor, size: n
     counts[at] = binary ? 1 : counts[at] + (weight.length > 0 ? weight[i] : 1);
   }
   return backend.makeTensorInfo(shape, weights.dtype, counts);
+}
+
+/**
+ * How much each of `from` places along an axis gives to each of `to` when an image is resized, as TensorFlow does it.
+ * @returns [to][from]
+ */
+function resizing(from: number, to: number, { alignCorners, halfPixelCenters }: Resize, nearest: boolean): tf.Tensor2D {
+  const scale = Math.fround(alignCorners && to > 1 ? (from - 1) / (to - 1) : from / to);
+  const shares = new Float32Array(to * from);
+  for (let i = 0; i < to; i++) {
+    const share = (place: number, weight: number) => {
+      shares[i * from + Math.min(Math.max(place, 0), from - 1)] += weight;
+    };
+    if (nearest) {
+      const at = Math.fround((halfPixelCenters ? i + 0.5 : i) * scale);
+      share(alignCorners ? Math.round(at) : Math.floor(at), 1);
+    } else {
+      const at = Math.fround(halfPixelCenters ? Math.fround((i + 0.5) * scale) - 0.5 : i * scale);
+      const part = at - Math.floor(at);
+      share(Math.floor(at), 1 - part);
+      share(Math.ceil(at), part);
+    }
+  }
+  return tf.tensor2d(shares, [to, from]);
+}
+
+interface Resize {
+  alignCorners: boolean;
+  halfPixelCenters: boolean;
+}
+
+// Resizing is linear along each axis, so its gradient is a product with the transposed shares.
+function resizeGradient(images: tf.Tensor, dy: tf.Tensor, attrs: Resize, nearest: boolean): tf.Tensor {
+  return tf.tidy(() => {
+    const [batch, height, width, depth] = images.shape;
+    const [, tall, wide] = dy.shape;
+    const rows = resizing(height, tall, attrs, nearest);
+    const columns = resizing(width, wide, attrs, nearest);
+    const byRow = tf.matMul(rows, tf.reshape(tf.transpose(dy, [1, 0, 2, 3]), [tall, -1]), true);
+    const back = tf.transpose(tf.reshape(byRow, [height, batch, wide, depth]), [2, 1, 0, 3]);
+    const byColumn = tf.matMul(columns, tf.reshape(back, [wide, -1]), true);
+    return tf.transpose(tf.reshape(byColumn, [width, batch, height, depth]), [1, 2, 0, 3]);
+  });
 }

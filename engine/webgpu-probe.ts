@@ -1,4 +1,4 @@
-// The child process of findAdapter: asks Dawn for the adapter. A driver that crashes takes this process along, not the caller's.
+// The child process of findAdapter (webgpu-adapter.ts): asks Dawn for the adapter. A driver that crashes takes this process along, not the caller's.
 import { requestAdapter } from "./dawn.ts";
 
 const adapter = await requestAdapter();

@@ -1,64 +1,8 @@
 // A GPU of any vendor: tfjs' WebGPU backend on Dawn, which drives Vulkan (Linux), Metal (macOS) and Direct3D 12 (Windows) from Node.
 // Eager only. What tfjs 4.22 has for the browser is replaced: values can be read in place, dataSync included.
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { type GpuBuffer, type GpuDevice, map, mapNow, requestAdapter, requestDevice } from "./dawn.ts";
 import { mendProgram, registerWebGpuKernels } from "./webgpu-kernels.ts";
-
-export interface Adapter {
-  /** vendor, architecture and driver, as Dawn tells them */
-  name: string;
-  /** computes on the CPU: for tests, slower than WASM */
-  software: boolean;
-  /** largest buffer, so the largest tensor */
-  maxBufferBytes: number;
-}
-
-/** Milliseconds in which a driver must have told its adapter. */
-const PROBE = 20_000;
-let probed: Promise<Adapter | { missing: string }> | undefined;
-
-/**
- * The adapter that `webgpu` would use, or why there is none. Looked for once, in a child process of 0.1 s: drivers may crash or
- * print, and Dawn is not loaded where nobody uses it.
- */
-export function findAdapter(): Promise<Adapter | { missing: string }> {
-  probed ??= probe();
-  return probed;
-}
-
-async function probe(): Promise<Adapter | { missing: string }> {
-  for (const name of ["webgpu", "@tensorflow/tfjs-backend-webgpu"]) {
-    try {
-      import.meta.resolve(name);
-    } catch {
-      return { missing: `the package ${name} is not installed (npm install ${name})` };
-    }
-  }
-  const file = fileURLToPath(new URL("./webgpu-probe.ts", import.meta.url));
-  const { error, stdout, stderr } = await new Promise<{ error: Error | null; stdout: string; stderr: string }>((done) =>
-    execFile(process.execPath, [file], { timeout: PROBE }, (error, stdout, stderr) => done({ error, stdout, stderr })),
-  );
-  const said = stderr.match(/^Warning: (.*)$/m)?.[1] ?? stderr.trim().split("\n").at(-1);
-  if (error) {
-    const { signal, killed } = error as Error & { signal?: string; killed?: boolean };
-    const how = killed ? `did not answer within ${PROBE / 1000} s` : `ended with ${signal ?? "an error"}`;
-    return { missing: `the GPU's driver ${how}${said ? `: ${said}` : ""}` };
-  }
-  const info = JSON.parse(stdout);
-  if (!info) return { missing: whyNone(said) };
-  const { vendor, architecture, device, description, maxBufferBytes } = info;
-  const name = [`${vendor} ${architecture}`.trim() || device, description].filter(Boolean).join(", ");
-  return { name, software: /swiftshader|llvmpipe|lavapipe/i.test(JSON.stringify(info)), maxBufferBytes };
-}
-
-function whyNone(said = ""): string {
-  if (process.platform !== "linux") return `no GPU was found${said ? ` (${said})` : ""}`;
-  if (said.includes("libvulkan"))
-    return "Vulkan's loader libvulkan.so.1 is not installed (Debian: apt install libvulkan1)";
-  return "no Vulkan driver was found (Debian: apt install mesa-vulkan-drivers; NVIDIA's comes with its driver)";
-}
 
 interface Data {
   dtype: tf.DataType;
@@ -143,8 +87,9 @@ function backendClass(Base: Base): Base {
       });
       const { bufferManager } = this;
       const { acquireBuffer } = bufferManager;
-      bufferManager.acquireBuffer = (...args) => {
-        const buffer = acquireBuffer.apply(bufferManager, args);
+      bufferManager.acquireBuffer = (size, ...how) => {
+        // A shader cannot have an empty buffer.
+        const buffer = acquireBuffer.call(bufferManager, Math.max(size, 4), ...how);
         if (!this.#failure) return buffer;
         bufferManager.releaseBuffer(buffer, false);
         this.#check();
@@ -202,6 +147,8 @@ function backendClass(Base: Base): Base {
       mendProgram(args[0], args[2]);
       const output = super.runWebGPUProgram(...args);
       this.#check();
+      // Where it writes into a tensor that was there, the values that JavaScript had are gone.
+      if (args[4] && tf.util.sizeFromShape(output.shape) > 0) this.tensorMap.get(output.dataId).values = null;
       return output;
     }
 
@@ -257,7 +204,8 @@ function backendClass(Base: Base): Base {
 
     /** The values, where JavaScript has them. */
     #known(dataId: object): tf.backend_util.BackendValues | undefined {
-      const { values, dtype, complexTensorInfos } = this.tensorMap.get(dataId);
+      const { values, shape, dtype, complexTensorInfos } = this.tensorMap.get(dataId);
+      if (tf.util.sizeFromShape(shape) === 0) return tf.util.getTypedArrayFromDType(dtype as tf.NumericDataType, 0);
       if (values || dtype === "string") return values ?? [];
       if (!complexTensorInfos) return undefined;
       const [real, imag] = [complexTensorInfos.real, complexTensorInfos.imag].map((part) => this.readSync(part.dataId));
@@ -304,7 +252,7 @@ function backendClass(Base: Base): Base {
 
 let registered: Promise<void> | undefined;
 
-/** Registers the backend "webgpu" once. Throws where there is no adapter: `findAdapter` tells why. */
+/** Registers the backend "webgpu" once. Throws where there is no adapter: `findAdapter` in webgpu-adapter.ts tells why. */
 export function registerWebGpu(): Promise<void> {
   registered ??= open().catch((error) => {
     registered = undefined;
