@@ -1,8 +1,14 @@
-// danfojs on the engine: one tfjs, and `describe` of columns with holes.
+// danfojs on the engine: one tfjs, `describe` of columns with holes, and `plot` where there is no browser.
 import { createRequire } from "node:module";
+import { type Plots, plotsOf, type Tabular } from "./danfojs-plot.ts";
 import "./index.ts";
 
-/** danfojs-node, which must be installed beside the engine; `dfd.tensorflow` is the engine's `tf`. */
+export type { PlotFigure, PlotOptions, Plots } from "./danfojs-plot.ts";
+
+/**
+ * danfojs-node, which must be installed beside the engine; `dfd.tensorflow` is the engine's `tf`. `frame.plot().line()` and its like
+ * give plotly figures: the value of a cell shows them.
+ */
 export const dfd = load();
 
 interface Frame {
@@ -33,5 +39,10 @@ function load() {
     }
     return new danfojs.DataFrame(stats, { index });
   };
+  // The name of a page's element, which danfojs' own plot needs, is of no use here.
+  for (const { prototype } of [danfojs.DataFrame, danfojs.Series])
+    prototype.plot = function (this: Tabular, _element?: string): Plots {
+      return plotsOf(this);
+    };
   return danfojs;
 }
