@@ -9,6 +9,8 @@ import { userFrame } from "./frame.ts";
 import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
 import { registerCopyTo } from "./placement.ts";
+import { registerAnew } from "./register.ts";
+import { keptAt, replace } from "./replace.ts";
 
 // Node 23 removed what tfjs-node-gpu 4.22 still calls (tensorflow/tfjs#8425).
 (util as any).isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
@@ -82,12 +84,14 @@ export function tensorflowBackend(): TensorFlowBackend | undefined {
 /** Registers the backend "tensorflow" and its kernels. */
 export async function registerTensorFlow(lib: LibTensorFlow): Promise<Binding> {
   const binding = createBinding(lib);
+  // That of an earlier load of the engine: its tensors move to the new one when they are used.
+  if (tf.findBackend("tensorflow")) tf.removeBackend("tensorflow");
   tf.registerBackend(
     "tensorflow",
     () => new TensorFlowBackend(binding, lib.variant === "cuda") as unknown as tf.KernelBackend,
     3,
   );
-  await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  await registerPlainKernels();
   replaceKernels();
   registerMissingKernels();
   registerCopyTo();
@@ -95,22 +99,37 @@ export async function registerTensorFlow(lib: LibTensorFlow): Promise<Binding> {
   return binding;
 }
 
+// tfjs-node registers its kernels when they are first imported. An earlier load of the engine has replaced some of them.
+async function registerPlainKernels() {
+  const there = () => tf.getKernelsForBackend("tensorflow");
+  const ours = new Set(there().map(({ kernelName }) => kernelName));
+  await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  const plain = keptAt(tf.engine(), Symbol.for("@whetstone/engine:kernels"), () =>
+    there().filter(({ kernelName }) => !ours.has(kernelName)),
+  );
+  for (const kernel of plain) registerAnew(kernel);
+}
+
 // A traced function is pure: a variable assigned in it would be left with a value of the graph.
 function refuseAssignWhileTracing(binding: Binding) {
-  const { assign } = tf.Variable.prototype;
-  tf.Variable.prototype.assign = function (value) {
-    const tracer = binding.tracer();
-    if (tracer) throw tracer.refuse(`assign to the variable ${this.name}`);
-    assign.call(this, value);
-  };
+  replace(
+    tf.Variable.prototype,
+    "assign",
+    "refuse",
+    (assign) =>
+      function (this: tf.Variable, value: tf.Tensor) {
+        const tracer = binding.tracer();
+        if (tracer) throw tracer.refuse(`assign to the variable ${this.name}`);
+        assign.call(this, value);
+      },
+  );
 }
 
 function replaceKernels() {
   // TensorFlow's own message names BatchMatMulV2 and its graph node; the user wrote matMul.
   for (const name of ["BatchMatMul", "_FusedMatMul"]) {
     const { kernelFunc } = tf.getKernel(name, "tensorflow");
-    tf.unregisterKernel(name, "tensorflow");
-    tf.registerKernel({
+    registerAnew({
       kernelName: name,
       backendName: "tensorflow",
       kernelFunc: (args) => {
@@ -120,14 +139,13 @@ function replaceKernels() {
     });
   }
   const einsum = tf.getKernel("Einsum", "tensorflow").kernelFunc;
-  const replace = (kernelName: string, kernelFunc: tf.KernelFunc) => {
-    tf.unregisterKernel(kernelName, "tensorflow");
-    tf.registerKernel({ kernelName, backendName: "tensorflow", kernelFunc });
+  const exchange = (kernelName: string, kernelFunc: tf.KernelFunc) => {
+    registerAnew({ kernelName, backendName: "tensorflow", kernelFunc });
   };
   // tfjs-node asks TensorFlow for the mean of the dtype before the cast to float32, and for NaN among integers.
   const castFirst = (name: string, dtype: (x: tf.Tensor) => tf.DataType) => {
     const { kernelFunc } = tf.getKernel(name, "tensorflow");
-    replace(name, (args) => {
+    exchange(name, (args) => {
       const x = args.inputs.x as tf.Tensor;
       if (x.dtype === "float32") return kernelFunc(args);
       return tf.tidy(() => {
@@ -140,7 +158,7 @@ function replaceKernels() {
   castFirst("Step", (x) => x.dtype);
   // tfjs-node drops half_pixel_centers from the gradients.
   const resizeGradient = (name: string, like: (images: tf.Tensor) => tf.Tensor) =>
-    replace(name, ({ inputs, backend, attrs }) => {
+    exchange(name, ({ inputs, backend, attrs }) => {
       const { images, dy } = inputs as { images: tf.Tensor; dy: tf.Tensor };
       const { alignCorners, halfPixelCenters } = attrs as unknown as tf.ResizeBilinearGradAttrs;
       const native = backend as TensorFlowBackend;
@@ -154,9 +172,9 @@ function replaceKernels() {
     });
   resizeGradient("ResizeBilinearGrad", (images) => images);
   resizeGradient("ResizeNearestNeighborGrad", (images) => tf.tensor1d(images.shape.slice(1, 3), "int32"));
-  replace("Einsum", einsumOfMany(einsum));
+  exchange("Einsum", einsumOfMany(einsum));
   // tfjs-node reads the indices back to check their bounds: that breaks tracing and stalls a GPU. TensorFlow checks them.
-  replace("GatherV2", ({ inputs, backend, attrs }) => {
+  exchange("GatherV2", ({ inputs, backend, attrs }) => {
     const { x, indices } = inputs as { x: tf.Tensor; indices: tf.Tensor };
     const { axis, batchDims } = attrs as unknown as tf.GatherV2Attrs;
     tf.backend_util.segment_util.collectGatherOpShapeInfo(x, indices, axis, batchDims);

@@ -26,6 +26,11 @@ function scatter(indices: tf.TensorInfo, updates: tf.TensorInfo, shape: number[]
   same("updates", updates.shape, [...batch, ...shape.slice(depth)]);
 }
 
+// TensorFlow takes sizes as int32: a larger one would arrive as a negative number.
+const fits = (shape: number[]) => {
+  if (shape.some((n) => n >= 2 ** 31)) throw new Error(`no memory for [${shape}]: an axis has at most ${2 ** 31 - 1}`);
+};
+
 /** By the kernel's name; each throws with what is wrong. */
 export const checks: Record<string, (inputs: any, attrs: any) => void> = {
   Transpose({ x }, { perm }) {
@@ -45,6 +50,11 @@ export const checks: Record<string, (inputs: any, attrs: any) => void> = {
     if (!Number.isInteger(batchDims) || Math.abs(batchDims) > Math.min(rank, indices.shape.length))
       throw new Error(`batchDims ${batchDims} are more axes than there are`);
   },
+  LinSpace: (_inputs, { num }) => fits([num]),
+  BroadcastTo: (_inputs, { shape }) => fits(shape),
+  Tile: ({ x }, { reps }) => fits(x.shape.map((n: number, axis: number) => n * reps[axis])),
+  PadV2: ({ x }, { paddings }) =>
+    fits(x.shape.map((n: number, axis: number) => n + paddings[axis][0] + paddings[axis][1])),
   UnsortedSegmentSum(_inputs, { numSegments }) {
     if (!Number.isInteger(numSegments) || numSegments < 0 || numSegments >= 2 ** 31)
       throw new Error(`numSegments is ${numSegments}`);

@@ -1,6 +1,7 @@
 // Functions inside other functions' gradients: what they close over, and their vector-Jacobian products. tfjs' tape knows inputs
 // and outputs of kernels only, so a function that is recomputed or looped over has to be one, with all that it uses as inputs.
 import * as tf from "@tensorflow/tfjs-core";
+import { replace } from "./replace.ts";
 
 interface State {
   gradientDepth: number;
@@ -26,11 +27,16 @@ const watchers = new Set<(tensor: tf.Tensor) => void>();
 
 /** Lets `watch` see the inputs of kernels. */
 export function observeKernels(): void {
-  const { runKernel } = engine();
-  engine().runKernel = function (name, inputs, attrs) {
-    if (watchers.size) for (const input of Object.values(inputs).flat()) tell(input);
-    return runKernel.call(this, name, inputs, attrs);
-  };
+  replace(
+    engine(),
+    "runKernel",
+    "observe",
+    (runKernel) =>
+      function (this: Engine, name: string, inputs: object, attrs?: object) {
+        if (watchers.size) for (const input of Object.values(inputs).flat()) tell(input);
+        return runKernel.call(this, name, inputs, attrs);
+      },
+  );
 }
 
 function tell(input: unknown): void {

@@ -3,6 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { TensorFlowBackend } from "./backend.ts";
 import { ATTR, type Binding, bytesOf, dims, type OpAttr, TF_FLOAT, TF_INT32 } from "./binding.ts";
+import { registerAnew } from "./register.ts";
 import type { Reduction, SharedMemory, Span, Waiting } from "./shared-memory.ts";
 import type { Form } from "./trace.ts";
 
@@ -43,7 +44,7 @@ export function runCollective(tensors: tf.Tensor[], attrs: Attrs): tf.Tensor[] {
 
 const listOf = <T>(inputs: Record<string, T>): T[] => Object.keys(inputs).map((_, i) => inputs[i]);
 
-tf.registerKernel({
+registerAnew({
   kernelName: KERNEL,
   backendName: "tensorflow",
   kernelFunc: ({ inputs, backend, attrs }) => {

@@ -1,16 +1,12 @@
 // Errors of ops, in the words of who called them: the op as it was written (`matMul`, not BatchMatMulV2), the shapes, the line.
 import * as tf from "@tensorflow/tfjs-core";
+import { bytesOf as bytesOfEntry, describe } from "./binding.ts";
 import { checks } from "./checks.ts";
+import { finish, isFinished } from "./finished.ts";
 import { callSite } from "./frame.ts";
+import { replace } from "./replace.ts";
 
-/** Errors that say all there is to say: they pass as they are. */
-const finished = new WeakSet<Error>();
-
-/** Marks an error as complete. */
-export function finish<E extends Error>(error: E): E {
-  finished.add(error);
-  return error;
-}
+export { finish };
 
 interface Engine {
   runKernel(name: string, inputs: object, attrs?: object): unknown;
@@ -30,7 +26,6 @@ export function explainOpErrors(): void {
 // that each opens. So while one is open the global Error notes the errors that are made; when the scope of the outermost op
 // closes without a result, the last of them is the one that is being thrown.
 function watchOps(engine: Engine): void {
-  const { startScope, endScope } = engine;
   const plain = globalThis.Error;
   let depth = 0;
   let made: Error | undefined;
@@ -45,36 +40,53 @@ function watchOps(engine: Engine): void {
     apply: (_target, _this, args) => make(args, plain),
   });
   const isOp = (name?: string) => typeof name === "string" && name.endsWith("__op");
-  engine.startScope = function (name) {
-    if (isOp(name) && depth++ === 0) globalThis.Error = watched;
-    startScope.call(this, name);
-  };
-  engine.endScope = function (result) {
-    if (isOp(this.state.activeScope?.name) && --depth === 0) {
-      globalThis.Error = plain;
-      if (result === null && made) locate(made, callSite());
-      made = undefined;
-    }
-    endScope.call(this, result);
-  };
+  replace(
+    engine,
+    "startScope",
+    "watch",
+    (startScope) =>
+      function (this: Engine, name?: string) {
+        if (isOp(name) && depth++ === 0) globalThis.Error = watched;
+        startScope.call(this, name);
+      },
+  );
+  replace(
+    engine,
+    "endScope",
+    "watch",
+    (endScope) =>
+      function (this: Engine, result?: unknown) {
+        if (isOp(this.state.activeScope?.name) && --depth === 0) {
+          globalThis.Error = plain;
+          if (result === null && made) locate(made, callSite());
+          made = undefined;
+        }
+        endScope.call(this, result);
+      },
+  );
 }
 
 function explainKernelErrors(engine: Engine): void {
-  const { runKernel } = engine;
-  engine.runKernel = function (name, inputs, attrs) {
-    try {
-      checks[name]?.(inputs, attrs);
-      return runKernel.call(this, name, inputs, attrs);
-    } catch (error) {
-      throw explain(error, name, inputs);
-    }
-  };
+  replace(
+    engine,
+    "runKernel",
+    "explain",
+    (runKernel) =>
+      function (this: Engine, name: string, inputs: object, attrs?: object) {
+        try {
+          checks[name]?.(inputs, attrs);
+          return runKernel.call(this, name, inputs, attrs);
+        } catch (error) {
+          throw explain(error, name, inputs);
+        }
+      },
+  );
 }
 
 function explain(error: unknown, kernel: string, inputs: object): unknown {
-  if (!(error instanceof Error) || finished.has(error)) return error;
+  if (!(error instanceof Error) || isFinished(error)) return error;
   const { op, frame } = callSite();
-  const name = op ?? kernel;
+  const name = op ?? asWritten(kernel);
   const cause = inWords(error.message).replace(new RegExp(`^(Error in )?${name}:\\s*`), "");
   const text = `${name}: ${cause}${shapes(inputs)}${frame}`;
   error.stack = error.stack?.replace(error.message, () => text);
@@ -82,12 +94,18 @@ function explain(error: unknown, kernel: string, inputs: object): unknown {
   return finish(error);
 }
 
+/** The function of tfjs that a kernel's name stands for, where tfjs marks it as no op: `fill`, not Fill. */
+function asWritten(kernel: string): string {
+  const names = [`${kernel[0].toLowerCase()}${kernel.slice(1)}`, kernel.toLowerCase()];
+  return names.find((name) => name in tf) ?? kernel;
+}
+
 /** Adds the user's line to an error that has none yet: tfjs' own checks stop before a kernel runs. */
 export function locate(
   error: unknown,
   site: { op?: string; frame: string } = error instanceof Error ? callSite(error.stack) : { frame: "" },
 ): unknown {
-  if (!(error instanceof Error) || finished.has(error)) return error;
+  if (!(error instanceof Error) || isFinished(error)) return error;
   const { op, frame } = site;
   // Errors of the user's own code carry their line themselves.
   if (!op || !frame) return error;
@@ -103,20 +121,36 @@ export function locate(
 
 /**
  * The error of a compiled function's call: XLA names a kernel that it does not have among much else.
+ * @param outputs forms of its results, in TensorFlow's dtypes
  * @param stack where the function was called, when that is not where it fails
  */
-export function explainCompiled(error: unknown, label: string, stack?: string): unknown {
-  if (!(error instanceof Error) || finished.has(error)) return error;
+export function explainCompiled(
+  error: unknown,
+  label: string,
+  outputs: { shape: number[]; dtype: number }[],
+  stack?: string,
+): unknown {
+  if (!(error instanceof Error) || isFinished(error)) return error;
   const { frame } = callSite(stack);
   const lacking = /unsupported operations .*?: (\w+) \(No registered '/.exec(error.message)?.[1];
   const strings = lacking === "_Arg" || lacking === "_Retval" || lacking === "Const";
-  const cause = strings
-    ? "strings cannot be used in a compiled function"
-    : lacking
-      ? `XLA has no ${lacking} on this device; call it outside of the jitted function`
-      : inWords(error.message.replace(/^jit\(.*?\): /, ""));
+  const outOfMemory = /Out of memory while trying to allocate ([\d.]+ ?\w+)/.exec(error.message);
+  const cause = outOfMemory
+    ? `no memory for ${outOfMemory[1]} of its results and intermediate values${largest(outputs)}`
+    : strings
+      ? "strings cannot be used in a compiled function"
+      : lacking
+        ? `XLA has no ${lacking} on this device; call it outside of the jitted function`
+        : inWords(error.message.replace(/^jit\(.*?\): /, ""));
   error.message = `jit(${label}): ${cause}${frame}`;
   return finish(error);
+}
+
+/** `; the largest result is float32[2,3] (24 B)`, to tell which of the two it is. */
+function largest(outputs: { shape: number[]; dtype: number }[]): string {
+  if (!outputs.length) return "";
+  const top = outputs.reduce((most, output) => (bytesOfEntry(output) > bytesOfEntry(most) ? output : most));
+  return `; the largest result is ${describe(top)} (${(bytesOfEntry(top) / 1e9).toFixed(1)} GB)`;
 }
 
 // TensorFlow speaks of nodes, attributes and kernels.
@@ -124,7 +158,8 @@ function inWords(message: string): string {
   const outOfMemory = /OOM when allocating tensor with shape\[([\d,]*)\] and type (\w+)/.exec(message);
   if (outOfMemory) {
     const bytes = outOfMemory[1].split(",").reduce((size, n) => size * Number(n), bytesOf(outOfMemory[2]));
-    return `no memory for ${outOfMemory[2]}[${outOfMemory[1]}] (${(bytes / 1e9).toFixed(1)} GB)`;
+    const dtype = outOfMemory[2] === "float" ? "float32" : outOfMemory[2];
+    return `no memory for ${dtype}[${outOfMemory[1]}] (${(bytes / 1e9).toFixed(1)} GB)`;
   }
   const notAllowed = /Value for attr '\w+' of (\w+) is not in the list of allowed values: ([^;\n]+)/.exec(message);
   if (notAllowed) return `does not take ${notAllowed[1]}, only ${notAllowed[2].trim()}`;

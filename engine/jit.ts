@@ -5,6 +5,8 @@ import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
 import { type Place, sizeOf } from "./binding.ts";
 import { explainCompiled, finish, locate } from "./errors.ts";
 import { userFrame } from "./frame.ts";
+import { checkHeadroom, settleHeadroom } from "./headroom.ts";
+import { uniqueName } from "./names.ts";
 import { tensorFloat32 } from "./precision.ts";
 import { type Flat, flatten } from "./pytree.ts";
 import { runStages } from "./stages.ts";
@@ -47,8 +49,6 @@ interface Program extends Compiled {
   /** the tree that the function returned, filled with a call's tensors */
   rebuild: Flat["rebuild"];
 }
-
-let programs = 0;
 
 let opByOp = false;
 
@@ -119,6 +119,7 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
     const key = `${place.device}${tensorFloat32() ? " TF32" : ""}|${args.map((arg) => arg.key).join("|")}`;
     let program = cache.get(key);
     if (!program) {
+      checkHeadroom(native.lib, label);
       program = trace(backend, f, label, args, { matmul });
       cache.set(key, program);
     }
@@ -148,7 +149,9 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
         ? runStages(backend, program.stages, inputs, where)
         : native.run(program.name, [], inputs, program.outputs.length, true, where, place.device);
     } catch (error) {
-      throw explainCompiled(error, label);
+      throw explainCompiled(error, label, program.outputs);
+    } finally {
+      settleHeadroom(backend.native.lib);
     }
     return resultOf(backend, program, handles, place);
   }
@@ -181,7 +184,9 @@ export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions
       });
       return resultOf(backend, program, handles, place);
     } catch (error) {
-      throw signal?.aborted ? error : explainCompiled(error, label, called.stack);
+      throw signal?.aborted ? error : explainCompiled(error, label, program.outputs, called.stack);
+    } finally {
+      settleHeadroom(native.lib);
     }
   }
 
@@ -285,11 +290,14 @@ function trace(
       } catch (error) {
         throw locate(error);
       }
-      if (result instanceof Promise)
+      if (result instanceof Promise) {
+        // It may well be rejected, and nobody waits for it.
+        result.catch(() => {});
         throw new Error(`jit: ${label} is asynchronous; a jitted function must be synchronous`);
+      }
       const flat = flatten(result, `result of ${label}`);
       const outputs = flat.leaves.map((leaf) => open.output(leaf));
-      program = { ...open.compile(`jit_${label.replace(/\W/g, "_")}_${++programs}`, outputs), rebuild: flat.rebuild };
+      program = { ...open.compile(uniqueName(`jit_${label.replace(/\W/g, "_")}`), outputs), rebuild: flat.rebuild };
     });
   } finally {
     Math.random = random;

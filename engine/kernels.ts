@@ -2,6 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { TensorFlowBackend } from "./backend.ts";
 import { ATTR, castAttrs, type OpAttr, TF_FLOAT, TF_INT32, TF_INT64 } from "./binding.ts";
+import { registerAnew } from "./register.ts";
+import { keptAt } from "./replace.ts";
 
 type Inputs = Record<string, tf.TensorInfo>;
 
@@ -39,12 +41,14 @@ function run(
 }
 
 export function registerMissingKernels(): void {
+  const ours = keptAt(tf.engine(), Symbol.for("@whetstone/engine:missing"), () => new Set<string>());
   const register = (
     kernelName: string,
     kernel: (backend: TensorFlowBackend, inputs: any, attrs: any) => tf.TensorInfo | tf.TensorInfo[],
   ) => {
-    if (tf.getKernel(kernelName, "tensorflow")) return;
-    tf.registerKernel({
+    if (tf.getKernel(kernelName, "tensorflow") && !ours.has(kernelName)) return;
+    ours.add(kernelName);
+    registerAnew({
       kernelName,
       backendName: "tensorflow",
       kernelFunc: ({ inputs, backend, attrs }) => kernel(backend as TensorFlowBackend, inputs, attrs),

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import koffi from "koffi";
 import { prepareStack } from "./asynchronous.ts";
 import { allowsGrowth, configProto, cpuDevices, startsWithTF32 } from "./config.ts";
+import { keptAt } from "./replace.ts";
 
 const signatures = {
   TF_Version: "const char *TF_Version()",
@@ -24,7 +25,8 @@ const signatures = {
   TFE_NewContextOptions: "void *TFE_NewContextOptions()",
   TFE_ContextOptionsSetConfig:
     "void TFE_ContextOptionsSetConfig(void *options, const void *proto, size_t length, void *status)",
-  TFE_ContextSetSoftDevicePlacement: "void TFE_ContextSetSoftDevicePlacement(void *context, uchar enable, void *status)",
+  TFE_ContextSetSoftDevicePlacement:
+    "void TFE_ContextSetSoftDevicePlacement(void *context, uchar enable, void *status)",
   TFE_DeleteContextOptions: "void TFE_DeleteContextOptions(void *options)",
   TFE_NewContext: "void *TFE_NewContext(void *options, void *status)",
   TFE_ContextListDevices: "void *TFE_ContextListDevices(void *context, void *status)",
@@ -112,10 +114,20 @@ export interface LibTensorFlow extends Calls {
   context: bigint;
   status: bigint;
   memcpy(to: unknown, from: unknown, bytes: number): void;
+  /** The C library's memory and its limit, where the engine bounds it (Linux with glibc). */
+  memory?: MemoryBound;
   /** Switches TF32 for the float32 products of a GPU; absent where the build does not have the switch. */
   setTF32?: (enabled: boolean) => void;
   /** Throws what the last call left in `status`; `what` names the op or the step. */
   check(what: string): void;
+}
+
+/** What can be asked of the C library's memory. */
+export interface MemoryBound {
+  /** bytes that were freed and that it keeps for later */
+  keptBytes(): number;
+  /** Lets the process hold this much more than its limit, for what is no tensor. */
+  allow(bytes: number): void;
 }
 
 /** The folder with libtensorflow_cc.so.2: env WHETSTONE_LIBTENSORFLOW, else the nearest `.libtensorflow/` above this file. */
@@ -163,9 +175,10 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   const versionFile = join(dir, "version.json");
   const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  let memory: MemoryBound | undefined;
   if (process.platform === "linux") {
     keepFreedMemory(libc);
-    limitMemory(libc);
+    memory = limitMemory(libc);
   }
   // koffi unloads what it loaded when Node shuts down, but TensorFlow has exit handlers registered that then point nowhere:
   // a crash after the program's last line. A second reference keeps the libraries in place.
@@ -177,7 +190,11 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   withoutStderr(libc, hold);
   const framework = koffi.load(join(dir, libraryName("framework")), { global: true });
   const cc = koffi.load(join(dir, libraryName("cc")), { global: true });
-  koffi.struct("TF_Output", { oper: "void *", index: "int" });
+  // koffi refuses a second type of the same name, and an eager context has threads and memory: another load of the engine in this
+  // process (a notebook runs on while engine/*.ts is edited) takes those of the first.
+  keptAt(globalThis, Symbol.for("@whetstone/engine:TF_Output"), () =>
+    koffi.struct("TF_Output", { oper: "void *", index: "int" }),
+  );
 
   const calls = {} as Calls;
   for (const [name, signature] of Object.entries(signatures)) {
@@ -192,17 +209,20 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
   const check = (what: string) => {
     if (calls.TF_GetCode(status) !== 0) throw new Error(`${what}: ${calls.TF_Message(status)}`);
   };
-  const options = calls.TFE_NewContextOptions();
+  const context = keptAt(globalThis, Symbol.for("@whetstone/engine:context"), (): bigint => {
+    const options = calls.TFE_NewContextOptions();
     const config = configProto({ cpus: cpuDevices(), growth: allowsGrowth() });
     calls.TFE_ContextOptionsSetConfig(options, config, config.length, status);
     check("TensorFlow's configuration");
-  const context: bigint = calls.TFE_NewContext(options, status);
-  calls.TFE_DeleteContextOptions(options);
-  check("TensorFlow could not start");
+    const opened: bigint = calls.TFE_NewContext(options, status);
+    calls.TFE_DeleteContextOptions(options);
+    check("TensorFlow could not start");
+    return opened;
+  });
   const setTF32 = switchOfTF32(framework);
   setTF32?.(startsWithTF32());
   const memcpy = libc.func("void *memcpy(void *to, const void *from, size_t bytes)");
-  loaded = { ...calls, dir, variant, context, status, check, memcpy, setTF32 };
+  loaded = { ...calls, dir, variant, context, status, check, memcpy, setTF32, memory };
   // An op that a GPU does not have (strings) runs on the CPU, whatever device was asked for.
   if (listNativeDevices(loaded).some(({ type }) => type === "GPU")) {
     calls.TFE_ContextSetSoftDevicePlacement(context, 1, status);
@@ -263,15 +283,37 @@ export function memoryLimit(): number {
 
 // Linux grants memory that it does not have and ends the process when it is touched. Under a limit of its own, TensorFlow's
 // allocator is refused instead, which comes back as an error with the shape. Children inherit it.
-function limitMemory(libc: ReturnType<typeof koffi.load>): void {
+function limitMemory(libc: ReturnType<typeof koffi.load>): MemoryBound | undefined {
   const RLIMIT_DATA = 2;
   const limits = new BigUint64Array(2);
-  if (libc.func("int getrlimit(int resource, void *limits)")(RLIMIT_DATA, limits) !== 0) return;
+  const getrlimit = libc.func("int getrlimit(int resource, void *limits)");
+  const setrlimit = libc.func("int setrlimit(int resource, const void *limits)");
+  if (getrlimit(RLIMIT_DATA, limits) !== 0) return undefined;
   const wanted = BigInt(memoryLimit());
-  if (wanted >= limits[0]) return;
-  limits[0] = wanted;
-  libc.func("int setrlimit(int resource, const void *limits)")(RLIMIT_DATA, limits);
+  const [given] = limits;
+  if (wanted < given) {
+    limits[0] = wanted;
+    setrlimit(RLIMIT_DATA, limits);
+  }
+  try {
+    const sizes = Object.fromEntries(MALLINFO.map((name) => [name, "size_t"]));
+    const mallinfo = libc.func("mallinfo2", koffi.struct(sizes), []);
+    return {
+      keptBytes: () => Number(mallinfo().fordblks),
+      allow(bytes) {
+        if (wanted >= given) return;
+        const more = wanted + BigInt(bytes);
+        limits[0] = more < given ? more : given;
+        setrlimit(RLIMIT_DATA, limits);
+      },
+    };
+  } catch {
+    return undefined; // an older C library has no mallinfo2
+  }
 }
+
+// struct mallinfo2 of malloc.h, in its order
+const MALLINFO = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split(" ");
 
 /** Calls something that fills a TF_Buffer { data, length, deallocator } and gives the bytes. */
 export function readBuffer(lib: LibTensorFlow, fill: (buffer: bigint) => void): Uint8Array {

@@ -5,6 +5,7 @@ import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
 import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { flatten } from "./pytree.ts";
+import { registerAnew } from "./register.ts";
 
 const KERNEL = "CopyTo";
 
@@ -19,7 +20,7 @@ export function registerPlacement(): void {
 
 /** The kernel of `copyTo` on TensorFlow. */
 export function registerCopyTo(): void {
-  tf.registerKernel({
+  registerAnew({
     kernelName: KERNEL,
     backendName: "tensorflow",
     kernelFunc: ({ inputs, backend, attrs }) => {

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
 import { hold, release, untaped, vjp, watch } from "./closure.ts";
+import { uniqueName } from "./names.ts";
 import { type Flat, flatten } from "./pytree.ts";
 import type { Trace } from "./trace.ts";
 
@@ -214,8 +215,6 @@ export function apart(run: (inputs: tf.Tensor[]) => tf.Tensor[], inputs: tf.Tens
   return ys.map((y) => tf.reshape(y, y.shape.slice(1)));
 }
 
-let loops = 0;
-
 /** The While: its state is the step's number, the carry, the stacked outputs and the inputs. */
 function loop(
   step: Step,
@@ -228,7 +227,7 @@ function loop(
   const backend = tensorflowBackend() as TensorFlowBackend;
   const { native } = backend;
   const outer = native.tracer() as Trace;
-  const name = `scan_${++loops}`;
+  const name = uniqueName("scan");
   const body = outer.child();
   const condition = outer.child();
   const formOf = (tensor: tf.Tensor) => {

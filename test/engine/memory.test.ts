@@ -24,11 +24,26 @@ describe("memory", function () {
       env: { ...process.env, WHETSTONE_MEMORY_LIMIT: "2.5GB" },
     });
     assert.equal(run.status, 0, `${run.signal} ${run.stderr}`);
-    const { message, peak, after, limit } = JSON.parse(run.stdout);
-    assert.match(message, /^(add|Fill): no memory for float\[1024,1024,16\] \(0\.1 GB\).*memory-child\.ts:\d+/);
+    const { message, peak, after, limit, impossible } = JSON.parse(run.stdout);
+    assert.match(message, /^(add|fill): no memory for float32\[1024,1024,16\] \(0\.1 GB\).*memory-child\.ts:\d+/);
     assert.equal(limit, 2.5 * 2 ** 30);
     assert.ok(peak < limit, `${peak} bytes held`);
     assert.equal(after, 2 * 2 ** 20);
+    const size = "float32\\[1000000,1000000\\] \\(4000.0 GB\\)";
+    for (const name of ["zeros", "ones", "fill", "randomNormal", "randomUniform", "truncatedNormal", "eye", "buffer"])
+      assert.match(impossible[name], new RegExp(`^${name}: no memory for ${size} .*memory-child\\.ts:\\d+`));
+    assert.match(impossible.imported, new RegExp(`^zeros: no memory for ${size} .*memory-child\\.ts:\\d+`));
+    assert.match(impossible.linspace, /^linspace: no memory for \[1000000000000\]: .*memory-child\.ts:\d+/);
+    assert.match(impossible.tile, /^tile: no memory for \[3000000000000\]: .*memory-child\.ts:\d+/);
+    assert.match(
+      impossible.results,
+      /^jit\(outer\): no memory for 37\.25GiB of its results .* float32\[100000,100000\] \(40\.0 GB\) at .*memory-child/,
+    );
+    assert.match(
+      impossible.intermediate,
+      /^jit\(inside\): no memory for [\d.]+GiB of .*intermediate values; the largest result is float32\[\] .*memory-child/,
+    );
+    assert.match(impossible.asynchronous, /^jit\(outer\): no memory for 37\.25GiB .*memory-child\.ts:\d+/);
   });
 
   it("collects before abandoned tensors fill the machine, in a loop that only yields", async () => {
