@@ -86,11 +86,14 @@ class Fuzz:
             content["code"] = self.random.choice(CODES)
         if kind.startswith("comm_") and self.random.random() < 0.7:
             content["comm_id"] = self.random.choice(self.comms)
-        if kind == "comm_msg" and self.random.random() < 0.5:
-            paths = [["value"], ["__proto__", "hacked"], ["constructor", "prototype", "hacked"], [], [0], "value", None, [[]], {"at": 1}, [None]]
-            state = self.one_of(lambda: {"value": self.value()}, lambda: {self.name(): self.value()}, self.value)
-            method = self.random.choice(["update", "request_state", "custom", "", None, {}])
+        if kind == "comm_msg" and self.random.random() < 0.8:
+            hostile = [["__proto__", "hacked"], ["value", "__proto__", "hacked"], ["constructor", "prototype", "hacked"]]
+            paths = self.random.choice([hostile, [["value"], [], [0], ["value", 2], [True]], ["value", None, [[]], {"at": 1}, [None], 7]])
+            state = self.one_of(lambda: {"value": {}}, lambda: {"value": self.value()}, lambda: {self.name(): self.value()}, self.value)
+            method = self.random.choice(["update"] * 6 + ["request_state", "custom", "", None, {}])
             content["data"] = {"method": method, "state": state, "buffer_paths": self.random.choices(paths, k=2), "content": self.value()}
+        if kind == "execute_request" and self.random.random() < 0.05:
+            content.update({"code": "await prompt('asked')", "allow_stdin": True})
         return content
 
     def header(self, kind):
@@ -108,8 +111,24 @@ class Fuzz:
     # The kinds of messages. Each returns frames.
 
     def wrong_content(self):
-        buffers = [self.bytes() for _ in range(self.random.randrange(3))]
-        return self.frames(self.parts(self.kind()), buffers=buffers)
+        buffers = [self.bytes() for _ in range(self.random.randrange(4))]
+        kind = self.random.choice([*KINDS, "comm_msg", "comm_msg"])
+        return self.frames(self.parts(kind), buffers=buffers)
+
+    def hostile_answer(self):
+        """To the prompt of a cell, if one waits."""
+        header, content = self.header("input_reply"), {"value": self.value()}
+        return self.frames([json.dumps(part).encode() for part in [header, {}, {}, content]])
+
+    def deep(self):
+        """Lists or objects within each other, in a message that is one in all other ways."""
+        depth = 10 ** self.random.randrange(2, 6)
+        nested = self.random.choice([b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth])
+        parts = self.parts(self.kind())
+        part = self.random.randrange(4)
+        beginning = parts[part][:-1] + (b"" if parts[part] == b"{}" else b", ")
+        parts[part] = beginning + json.dumps(self.random.choice(["deep", "data", "metadata", "value"])).encode() + b": " + nested + b"}"
+        return self.frames(parts)
 
     def no_frames_of_a_message(self):
         pieces = [b"", b"<IDS|MSG>", b"<ids|msg>", b"{}", b"null", b"\xff\xfe", b"<IDS|MSG>" * 3]
@@ -177,11 +196,11 @@ class Fuzz:
         return self.frames(parts, buffers=[bytes(size)] if where == 3 else ())
 
     def message(self):
-        make = self.random.choice([self.wrong_content] * 6 + [self.no_frames_of_a_message, self.cut_frames, self.shuffled_frames, self.wrong_signature, self.changed_after_signing, self.bad_json, self.bad_header, self.unknown_kind, self.replay, self.large])
+        make = self.random.choice([self.wrong_content] * 6 + [self.no_frames_of_a_message, self.cut_frames, self.shuffled_frames, self.wrong_signature, self.changed_after_signing, self.bad_json, self.bad_header, self.unknown_kind, self.replay, self.large, self.deep, self.hostile_answer])
         frames = make()
         if len(self.sent) < 200 and make != self.large:
             self.sent.append(frames)
-        return frames
+        return frames, make == self.hostile_answer
 
 
 def garbage(connection, chance):
@@ -225,6 +244,17 @@ def drain(wires, kernel):
             channel.get_msg(timeout=1)
 
 
+def wait_for_answer(wire, asked, control, fuzz):
+    """Until the kernel has said what it is. A cell before may wait for what somebody types: it is interrupted."""
+    for _ in range(120):
+        while (answer := wire.answer(1)) is not None:
+            if answer[0] == asked:
+                assert answer[1]["status"] == "ok"
+                return
+        control.send(fuzz.header("interrupt_request"))
+    raise AssertionError(f"the kernel does not answer; seed {SEED}")
+
+
 HELD = "let held: number[] = [1, 2, 3]; const twice = (n: number) => 2 * n; class Kept { constructor(readonly x: number) {} }"
 WIDGET = """
 comms.register("echo", (comm) => comm.onMessage(({ data }) => comm.send({ data })));
@@ -248,7 +278,8 @@ def test_hostile_clients(kernels_folder, tmp_path):
         half = 0
         listeners = []
         for i in range(COUNT):
-            fuzz.random.choice(wires).socket.send_multipart(fuzz.message())
+            frames, is_answer = fuzz.message()
+            (wires[4] if is_answer else fuzz.random.choice(wires)).socket.send_multipart(frames)
             if i % 20 == 0:
                 beat.socket.send_multipart([fuzz.bytes() for _ in range(fuzz.random.randrange(1, 4))])
             if i % 100 == 0:
@@ -260,9 +291,7 @@ def test_hostile_clients(kernels_folder, tmp_path):
                 for wire, header in zip(wires, asked):
                     wire.send(header)
                 for wire, header in zip(wires, asked):
-                    while (answer := wire.answer(120)) is not None and answer[0] != header["msg_id"]:
-                        pass
-                    assert answer is not None and answer[1]["status"] == "ok", f"no answer after {i} messages, seed {SEED}"
+                    wait_for_answer(wire, header["msg_id"], wires[3], fuzz)
                 drain([*wires, beat], kernel)
                 for listener in listeners:
                     listener.close()
