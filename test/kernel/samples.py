@@ -82,8 +82,8 @@ PYTHON = {
     "    get_ipython().set_thread_parent(parent)\n    for i in range(5):\n        print(i, flush=True)\n        sleep(0.05)\nThread(target=count).start()",
     "late displays": "import asyncio\nfrom IPython.display import display\nasync def task():\n    for i in range(3):\n        display(i)\n"
     "        await asyncio.sleep(0.1)\nkept = asyncio.get_event_loop().create_task(task());",
-    "run a child": "import os; status = os.system('echo from a child')",
-    "run a child of two writers": "import subprocess, sys; status = subprocess.run(['sh', '-c', 'echo one; sh -c \"echo two\"'])",
+    "run a child": "import os, time; status = os.system('echo from a child'); time.sleep(0.5)",
+    "run a child of two writers": "import subprocess, time; status = subprocess.run(['sh', '-c', 'echo one; sh -c \"echo two\"']); time.sleep(0.5)",
     "five children": "import multiprocessing as mp\nmp.set_start_method('fork', force=True)\npool = [mp.Process(target=print, args=('hello', i)) for i in range(5)]\n"
     "for p in pool: p.start()\nfor p in pool: p.join()\nimport time; time.sleep(0.5)",
     "five silent children": "import multiprocessing as mp\nmp.set_start_method('fork', force=True)\npool = [mp.Process(target=range, args=(i,)) for i in range(5)]\n"

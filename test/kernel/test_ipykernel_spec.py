@@ -409,6 +409,8 @@ def test_async_interrupt(subject, sample):
         if message["parent_header"].get("msg_id") == sent:
             kinds.append(message["content"].get("execution_state", message["msg_type"]))
     assert kinds == ["busy", "execute_input", "stream"]
+    # The import behind the print may take a while.
+    time.sleep(0.5)
     subject.manager.interrupt_kernel()
     reply = subject.collect(sent).reply
     assert reply["status"] == "error" and reply["ename"] in ("CancelledError", "KeyboardInterrupt")
