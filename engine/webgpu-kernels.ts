@@ -42,9 +42,11 @@ export function registerWebGpuKernels(): void {
     inputs.x.dtype === "string" ? runOnHost("GatherV2", backend, inputs, attrs) : original(),
   );
   replace("StridedSlice", (backend, inputs: Inputs, attrs, original) =>
-    inputs.x.dtype === "string"
-      ? runOnHost("StridedSlice", backend, inputs, attrs)
-      : stridedSlice(inputs.x, attrs, original),
+    stridedSlice(inputs.x, attrs, (plain) =>
+      inputs.x.dtype === "string"
+        ? runOnHost("StridedSlice", backend, inputs, plain as tf.NamedAttrMap)[0]
+        : original(plain),
+    ),
   );
 
   // tfjs' shader takes the index of a vector apart.

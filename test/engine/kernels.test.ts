@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { jit, tf, useDevice } from "@whetstone/engine";
-import { difference, make, type Read, read } from "./compare.ts";
-import type { Spec } from "./draw.ts";
+import { difference, type Read, read } from "./compare.ts";
+import { build, run, type Tensors } from "./drawn.ts";
 import { DRAWS, referenced } from "./kernel-references.ts";
-import { type Drawn, derived, drawsOf, table } from "./kernel-table.ts";
+import { type Drawn, drawsOf, table } from "./kernel-table.ts";
 
 const references: Record<string, Read[][]> = JSON.parse(
   readFileSync(`${import.meta.dirname}/../fixtures/engine/kernels.json`, "utf8"),
@@ -46,25 +46,6 @@ const notCompiled: Record<string, string> = {
   StringToHashBucketFast: noXla,
   StaticRegexReplace: noXla,
 };
-
-type Tensors = Record<string, tf.Tensor | tf.Tensor[]> | tf.Tensor[];
-
-function build({ inputs }: Drawn): Tensors {
-  const built = (input: Spec | Spec[]) => (Array.isArray(input) ? input.map(make) : make(input));
-  return Array.isArray(inputs)
-    ? inputs.map(make)
-    : Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, built(input)]));
-}
-
-function run(kernel: string, tensors: Tensors, attrs: Drawn["attrs"]): tf.Tensor[] {
-  const call = (name: string, from: object) => tf.engine().runKernel(name, from as never, (attrs ?? {}) as never);
-  const derive = derived[kernel];
-  if (!derive) return [call(kernel, tensors)].flat() as tf.Tensor[];
-  const of = tensors as Record<string, tf.Tensor>;
-  return [
-    call(kernel, { ...of, [derive.input]: call(derive.kernel, { x: of[derive.from] }) as tf.Tensor }),
-  ].flat() as tf.Tensor[];
-}
 
 async function results(backend: string, kernel: string, draws: Drawn[]): Promise<(Read[] | Error)[]> {
   await tf.setBackend(backend);
