@@ -12,6 +12,7 @@ export interface GptConfig {
 }
 
 export const small: GptConfig = { layers: 4, width: 128, heads: 4, ctx: 128, vocab: 2048, batch: 16 };
+export const medium: GptConfig = { layers: 6, width: 384, heads: 6, ctx: 256, vocab: 8192, batch: 8 };
 
 export type Params = Record<string, tf.Tensor>;
 
@@ -58,12 +59,31 @@ function layerNorm(x: tf.Tensor, g: tf.Tensor, b: tf.Tensor): tf.Tensor {
 
 const gelu = (x: tf.Tensor) => tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)));
 
-/** Logits [batch * ctx, vocab] of ids [batch, ctx]. */
-export function forward(p: Params, cfg: GptConfig, ids: tf.Tensor): tf.Tensor {
-  const { layers, width: d, heads, ctx, batch } = cfg;
-  const at = tf.range(0, ctx);
+/** q, k, v [B, H, T, d/H]; every position sees itself and what came before. */
+function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const [T, width] = q.shape.slice(2);
+  const at = tf.range(0, T);
   const future = tf.greater(tf.expandDims(at, 0), tf.expandDims(at, 1));
   const mask = tf.mul(tf.cast(future, "float32"), -1e9); // [T, T]
+  const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(width)), mask);
+  return tf.matMul(tf.softmax(scores, -1), v);
+}
+
+/** What can be computed in more than one way; PyTorch's functions of these names are such, too. */
+export interface Parts {
+  layerNorm(x: tf.Tensor, gain: tf.Tensor, bias: tf.Tensor): tf.Tensor;
+  /** causal; q, k, v and the result [B, H, T, d/H] */
+  attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor;
+  /** the mean of logits [N, V] against labels [N] */
+  crossEntropy(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor;
+}
+
+export const plain: Parts = { layerNorm, attention: causalAttention, crossEntropy };
+
+/** Logits [batch * ctx, vocab] of ids [batch, ctx]. */
+export function forward(p: Params, cfg: GptConfig, ids: tf.Tensor, parts: Parts = plain): tf.Tensor {
+  const { layers, width: d, heads, ctx, batch } = cfg;
+  const { layerNorm, attention } = parts;
   const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [batch, ctx, heads, d / heads]), [0, 2, 1, 3]);
 
   let x: tf.Tensor = tf.reshape(tf.gather(p.wte, tf.reshape(ids, [-1])), [batch, ctx, d]);
@@ -71,8 +91,7 @@ export function forward(p: Params, cfg: GptConfig, ids: tf.Tensor): tf.Tensor {
   for (let l = 0; l < layers; l++) {
     const h = layerNorm(x, p[`${l}.ln1.g`], p[`${l}.ln1.b`]);
     const [q, k, v] = tf.split(tf.matMul(h, p[`${l}.qkv`]), 3, 1).map(split); // [B, H, T, d/H]
-    const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(d / heads)), mask);
-    const mixed = tf.matMul(tf.softmax(scores, -1), v);
+    const mixed = attention(q, k, v);
     x = tf.add(x, tf.matMul(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * ctx, d]), p[`${l}.o`]));
     const h2 = layerNorm(x, p[`${l}.ln2.g`], p[`${l}.ln2.b`]);
     const up = gelu(tf.add(tf.matMul(h2, p[`${l}.fc`]), p[`${l}.fcb`]));
@@ -97,8 +116,8 @@ export function crossEntropy(logits: tf.Tensor, labels: tf.Tensor): tf.Tensor {
   return op(logits);
 }
 
-export const loss = (params: Params, cfg: GptConfig, ids: tf.Tensor, labels: tf.Tensor) =>
-  crossEntropy(forward(params, cfg, ids), labels);
+export const loss = (params: Params, cfg: GptConfig, ids: tf.Tensor, labels: tf.Tensor, parts: Parts = plain) =>
+  parts.crossEntropy(forward(params, cfg, ids, parts), labels);
 
 /** Optimizer state of new parameters. */
 export function start(params: Params): State {
