@@ -81,6 +81,88 @@ export function bernoulli(key: Key, p: number | tf.Tensor, shape: number[]): tf.
   return tf.tidy(() => tf.less(units(key, shape), p));
 }
 
+/** Standard Gumbel float32, as `jax.random.gumbel`: -log(-log(u)) of uniform u. */
+export function gumbel(key: Key, shape: number[]): tf.Tensor {
+  return tf.tidy(() => tf.neg(tf.log(tf.neg(tf.log(uniform(key, shape, TINY, 1))))));
+}
+
+/**
+ * Draws from the distributions exp(logits) / sum along the last axis, by the Gumbel-max trick, as `jax.random.categorical`.
+ * @param logits float32 [..., n]
+ * @param shape of the result; [...] unless given, of which it must end with
+ * @returns int32 indices from 0 to n - 1
+ */
+export function categorical(key: Key, logits: tf.Tensor, shape = logits.shape.slice(0, -1)): tf.Tensor {
+  const batch = logits.shape.slice(0, -1);
+  if (logits.rank === 0 || logits.dtype !== "float32")
+    throw new Error(
+      `random.categorical: logits must be float32 [..., n], but they are ${logits.dtype}[${logits.shape}]`,
+    );
+  if (String(shape.slice(shape.length - batch.length)) !== String(batch) || shape.length < batch.length)
+    throw new Error(`random.categorical: the shape [${shape}] must end with that of the logits' rows, [${batch}]`);
+  const n = logits.shape[logits.rank - 1];
+  return tf.tidy(() => tf.argMax(tf.add(gumbel(key, [...shape, n]), logits), -1));
+}
+
+/** Normal float32 within (lower, upper), in standard deviations, as `jax.random.truncated_normal` (equal within 1e-5). */
+export function truncatedNormal(key: Key, shape: number[], lower = -2, upper = 2): tf.Tensor {
+  if (!(lower < upper)) throw new Error(`random.truncatedNormal: lower is ${lower} and upper ${upper}`);
+  return tf.tidy(() => {
+    const [a, b] = [lower, upper].map((bound) => tf.erf(tf.scalar(bound / Math.SQRT2)));
+    const u = tf.maximum(tf.add(tf.mul(units(key, shape), tf.sub(b, a)), a), a);
+    return tf.clipByValue(tf.mul(inverseErf(u), Math.SQRT2), following(lower, 1), following(upper, -1));
+  });
+}
+
+/**
+ * The numbers 0 to n - 1, or the rows of a tensor, in random order, as `jax.random.permutation`.
+ * @param of n, or a tensor of rank 1 and more
+ */
+export function permutation(key: Key, of: number | tf.Tensor): tf.Tensor {
+  checkKey(key, "permutation");
+  const n = typeof of === "number" ? of : (of.shape[0] ?? Number.NaN);
+  if (!Number.isSafeInteger(n) || n < 0)
+    throw new Error(`random.permutation: ${typeof of === "number" ? of : "a scalar tensor"} has no rows to permute`);
+  // Sorted by random words, of which two may be equal: so often that this does not matter.
+  const rounds = Math.ceil((3 * Math.log(Math.max(1, n))) / Math.log(2 ** 32 - 1));
+  return tf.tidy(() => {
+    let order: tf.Tensor = tf.range(0, n, 1, "int32");
+    let from = key;
+    for (let round = 0; round < rounds; round++) {
+      const [next, now] = split(from);
+      from = next;
+      order = tf.gather(order, sortedBy(now, n));
+    }
+    return typeof of === "number" ? order : tf.gather(of, order as tf.Tensor1D);
+  });
+}
+
+/** Indices that sort n random words as unsigned numbers; equal ones stay in their order. */
+function sortedBy(key: Key, n: number): tf.Tensor1D {
+  if (isTraced()) {
+    // The largest first, of the words turned upside down: their order as signed numbers is the reverse of what is wanted.
+    const upsideDown = xor(bits(key, [n]), int(0x7fffffff));
+    return tf.topk(upsideDown, n).indices as tf.Tensor1D;
+  }
+  const words = eagerBits(key, n);
+  const order = Int32Array.from(words, (_, i) => i);
+  order.sort((i, j) => (words[i] >>> 0) - (words[j] >>> 0) || i - j);
+  return tf.tensor1d(order, "int32");
+}
+
+// The least float32 that is not rounded to zero anywhere.
+const TINY = 2 ** -126;
+
+/** The float32 next to x, above or below. */
+function following(x: number, direction: 1 | -1): number {
+  const float = Float32Array.of(x);
+  const word = new Int32Array(float.buffer);
+  if (!Number.isFinite(float[0])) return float[0];
+  if (float[0] === 0) return direction * 2 ** -149;
+  word[0] += float[0] > 0 === direction > 0 ? 1 : -1;
+  return float[0];
+}
+
 // [0, 1) in steps of 2^-23: exact in float32, so eager and jit agree to the bit.
 function units(key: Key, shape: number[]): tf.Tensor {
   checkKey(key, "uniform");

@@ -1,5 +1,7 @@
 // Random numbers against jax.random, and equal in eager, jit and on WASM.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { jit, random, scan, tf, useDevice } from "@whetstone/engine";
 
@@ -16,6 +18,10 @@ function close(found: number[], wanted: number[], tolerance: number) {
   });
 }
 
+const logits = () => tf.tensor2d([0, 1, 2, -1, 3, 0, -2, 1, 0.5, 0.5, 0.5, 0.5], [3, 4]);
+const exact =
+  "split2 split5 fold7 bits uniform categorical categoricalMany permutation10 permutation2000 permutationRows";
+
 const draws = (key: tf.Tensor) => ({
   split2: tf.stack(random.split(key)),
   split5: tf.stack(random.split(key, 5)),
@@ -25,17 +31,24 @@ const draws = (key: tf.Tensor) => ({
   uniformRange: random.uniform(key, [7], -3, 5),
   normal: random.normal(key, [33]),
   bernoulli: random.bernoulli(key, 0.3, [40]),
+  truncatedNormal: random.truncatedNormal(key, [33], -1, 2.5),
+  gumbel: random.gumbel(key, [17]),
+  categorical: random.categorical(key, logits()),
+  categoricalMany: random.categorical(key, logits(), [7, 3]),
+  permutation10: random.permutation(key, 10),
+  permutation2000: random.permutation(key, 2000),
+  permutationRows: random.permutation(key, tf.reshape(tf.range(0, 12, 1, "int32"), [6, 2])),
 });
 
 function matchesJax(how: (key: tf.Tensor) => Record<string, tf.Tensor>) {
   for (const wanted of cases) {
     const found = how(random.key(wanted.seed));
-    for (const name of ["split2", "split5", "fold7", "bits", "uniform"]) {
+    for (const name of exact.split(" ")) {
       assert.deepEqual(data(found[name]), wanted[name], `${name} of seed ${wanted.seed}`);
     }
     assert.deepEqual(data(found.bernoulli), wanted.bernoulli.map(Number));
     close(data(found.uniformRange), wanted.uniformRange, 1e-6);
-    close(data(found.normal), wanted.normal, 1e-5);
+    for (const name of ["normal", "truncatedNormal", "gumbel"]) close(data(found[name]), wanted[name], 1e-5);
   }
 }
 
@@ -50,6 +63,25 @@ describe("random", function () {
     await useDevice("wasm");
     matchesJax(draws);
     await useDevice("auto");
+  });
+
+  it("gives the same bits eagerly, inside jit and in another process, however many are drawn", () => {
+    const many = (key: tf.Tensor) => [
+      random.bits(key, [1000]),
+      random.uniform(key, [1000]),
+      random.bernoulli(random.fold(key, 3), 0.1, [1000]),
+      random.permutation(key, 3000),
+      random.categorical(key, tf.zeros([200, 5])),
+    ];
+    const hash = (drawn: tf.Tensor[]) =>
+      drawn.map((x) => createHash("sha256").update(new Uint8Array(x.dataSync().slice().buffer)).digest("hex"));
+    const here = hash(many(random.key(77)));
+    assert.deepEqual(hash(jit(many)(random.key(77))), here);
+    const script = `import { random, tf } from "@whetstone/engine"; import { createHash } from "node:crypto";
+      const many = ${many}; const hash = ${hash}; console.log(JSON.stringify(hash(many(random.key(77)))));`;
+    const args = ["--input-type=module-typescript", "-e", script];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", cwd: import.meta.dirname });
+    assert.deepEqual(JSON.parse(stdout || JSON.stringify(stderr)), here);
   });
 
   it("is fresh inside jit when the key is folded with a step", () => {
@@ -96,6 +128,40 @@ describe("random", function () {
     const erf = data(tf.erf(tf.tensor1d(draws.map((x) => (x - 2) / 3 / Math.SQRT2))));
     const cdf = new Map(draws.map((x, i) => [x, (1 + erf[i]) / 2]));
     assert.ok(kolmogorov(draws, (x) => cdf.get(x)!) < 2.23);
+  });
+
+  it("is normal within its bounds where it is truncated: Kolmogorov-Smirnov", () => {
+    const draws = data(random.truncatedNormal(random.key(17), [n], -1, 2.5));
+    assert.ok(draws.every((x) => x > -1 && x < 2.5));
+    const phi = (x: number[]) => data(tf.erf(tf.tensor1d(x.map((v) => v / Math.SQRT2)))).map((v) => (1 + v) / 2);
+    const [low, high] = phi([-1, 2.5]);
+    const below = phi(draws);
+    const cdf = new Map(draws.map((x, i) => [x, (below[i] - low) / (high - low)]));
+    assert.ok(kolmogorov(draws, (x) => cdf.get(x)!) < 2.23);
+    const gumbels = data(random.gumbel(random.key(18), [n]));
+    assert.ok(kolmogorov(gumbels, (x) => Math.exp(-Math.exp(-x))) < 2.23);
+  });
+
+  it("categorical draws each class as often as it should, and every permutation comes as often as the others", () => {
+    const p = [0.1, 0.2, 0.7];
+    const drawn = data(random.categorical(random.key(19), tf.log(tf.tensor1d(p)), [n]));
+    for (const [k, wanted] of p.entries())
+      within(`class ${k}`, drawn.filter((x) => x === k).length / n, wanted, Math.sqrt((wanted * (1 - wanted)) / n));
+    const counts = new Map<string, number>();
+    const trials = 4800;
+    for (let i = 0; i < trials; i++) {
+      const order = tf.tidy(() => data(random.permutation(random.fold(random.key(20), i), 4)).join(""));
+      counts.set(order, (counts.get(order) ?? 0) + 1);
+    }
+    assert.equal(counts.size, 24);
+    const each = trials / 24;
+    const chi2 = [...counts.values()].reduce((sum, count) => sum + (count - each) ** 2 / each, 0);
+    assert.ok(chi2 < 23 + 4 * Math.sqrt(2 * 23), `chi squared ${chi2} of 23 degrees of freedom`);
+    const rows = random.permutation(random.key(21), tf.range(0, 1000));
+    assert.deepEqual(
+      data(rows).sort((a, b) => a - b),
+      data(tf.range(0, 1000)),
+    );
   });
 
   it("bernoulli and the words' bits are fair, split keys and steps are independent", () => {
@@ -147,5 +213,12 @@ describe("random", function () {
   it("names a wrong key and a wrong seed", () => {
     assert.throws(() => random.normal(tf.ones([2]), [3]), /must be int32\[2\].*float32\[2\]/);
     assert.throws(() => random.key(1.5), /seed 1.5/);
+    const key = random.key(0);
+    assert.throws(() => random.categorical(key, tf.zeros([2, 3]), [3]), /shape \[3\] must end with .*\[2\]/);
+    assert.throws(() => random.categorical(key, tf.scalar(1)), /float32 \[..., n\].*float32\[\]/);
+    assert.throws(() => random.truncatedNormal(key, [2], 1, 1), /lower is 1 and upper 1/);
+    assert.throws(() => random.permutation(key, -1), /-1 has no rows/);
+    assert.throws(() => random.permutation(key, tf.scalar(3)), /a scalar tensor has no rows/);
+    assert.deepEqual(data(random.permutation(key, 0)), []);
   });
 });
