@@ -66,7 +66,7 @@ const lacking = command.needs.filter((step) => missing.has(step));
 if (ended) process.exit();
 if (lacking.length > 0) {
   console.error(
-    `npm ${name === "start" || name === "test" ? name : `run ${name}`} cannot go on without: ${lacking.join(", ")} (see above).`,
+    `${command.told ? "whetstone" : name === "start" || name === "test" ? "npm" : "npm run"} ${name} cannot go on without: ${lacking.join(", ")} (see above).`,
   );
   process.exit(1);
 }
