@@ -2,7 +2,7 @@
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { createTensorsTypeOpAttr, NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
-import { type Binding, createBinding, type Metadata, type OpAttr } from "./binding.ts";
+import { type Binding, createBinding, type Metadata, type OpAttr, sizeOf } from "./binding.ts";
 import { contract, parseEinsum } from "./einsum.ts";
 import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
@@ -60,6 +60,9 @@ export class TensorFlowBackend extends NodeBackend {
     dtype: tf.DataType,
     refCount: number,
   ): void {
+    // tfjs drops what it does not know, such as a bigint, from a list of values.
+    if (values && values.length !== sizeOf(shape))
+      throw new Error(`${dtype}[${shape}] needs ${sizeOf(shape)} values, got ${values.length}; bigints go by fromInt64`);
     if (this.native.tracer() && values) this.literals.add(values);
     // What kernels make for themselves (axes, shapes) stays with the host.
     if (values && this.native.scope() && isOutsideKernels()) this.native.destine(values);

@@ -30,6 +30,7 @@ export type { FlopRow, Flops } from "./flops.ts";
 export { flops } from "./flops.ts";
 export * as fused from "./fused.ts";
 export { valueAndGrad } from "./grad.ts";
+export { fromInt64, toInt64 } from "./integers.ts";
 export type { JitOptions, Jitted } from "./jit.ts";
 export { jit } from "./jit.ts";
 export type { Lowered } from "./lowered.ts";

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { TensorFlowBackend } from "./backend.ts";
 import { ATTR, castAttrs, type OpAttr, TF_FLOAT, TF_INT32, TF_INT64 } from "./binding.ts";
+import { registerIntegerKernels } from "./integers.ts";
 import { registerAnew } from "./register.ts";
 import { keptAt } from "./replace.ts";
 
@@ -41,6 +42,11 @@ function run(
 }
 
 export function registerMissingKernels(): void {
+  addMissing();
+  registerIntegerKernels();
+}
+
+function addMissing(): void {
   const ours = keptAt(tf.engine(), Symbol.for("@whetstone/engine:missing"), () => new Set<string>());
   const register = (
     kernelName: string,

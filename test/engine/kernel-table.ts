@@ -31,6 +31,7 @@ export function drawsOf(kernel: string, count: number): Drawn[] {
 const float: DType[] = ["float32"];
 const numeric: DType[] = ["float32", "int32"];
 const any: DType[] = ["float32", "int32", "bool"];
+const every: DType[] = [...any, "string", "complex64"];
 
 export const table: Record<string, Entry> = {};
 
@@ -45,7 +46,8 @@ const unary = (names: string, dtypes: DType[], low: number, high: number, attrs?
     attrs: attrs?.(d) as Record<string, unknown>,
   }));
 unary("Abs Neg Relu Relu6 Sign Square", numeric, -8, 8);
-unary("Ceil Cos Cosh Elu Erf Exp Expm1 Floor Round Selu Sigmoid Sin Sinh Softplus Tanh", float, -4, 4);
+unary("Ceil Cos Cosh Elu Erf Expm1 Floor Selu Sigmoid Sin Sinh Softplus Tanh", float, -4, 4);
+unary("Exp Round", numeric, -4, 4);
 unary("Acos Asin", float, -1, 1);
 unary("Atan Asinh", float, -5, 5);
 unary("Acosh", float, 1, 6);
@@ -53,13 +55,14 @@ unary("Atanh", float, -0.9, 0.9);
 unary("Tan", float, -1.4, 1.4);
 unary("Log Sqrt Rsqrt Reciprocal", float, 0.1, 9);
 unary("Log1p", float, -0.9, 9);
-unary("IsFinite IsInf IsNan", float, -4, 4);
+unary("IsFinite IsInf IsNan", numeric, -4, 4);
 unary("LogicalNot", ["bool"], 0, 1);
-unary("Identity OnesLike ZerosLike", any, -9, 9);
+unary("Identity", every, -9, 9);
+unary("OnesLike ZerosLike", [...any, "complex64"], -9, 9);
 unary("Step", numeric, -4, 4, (d) => ({ alpha: d.pick([0, 0.5]) }));
-unary("LeakyRelu", float, -4, 4, (d) => ({ alpha: d.pick([0.1, 0.2, 0.5]) }));
+unary("LeakyRelu", numeric, -4, 4, (d) => ({ alpha: d.pick([0.1, 0.2, 0.5]) }));
 unary("ClipByValue", numeric, -8, 8, (d) => ({ clipValueMin: d.int(-4, 0), clipValueMax: d.int(1, 4) }));
-add("Cast", any, (d, dtype) => ({
+add("Cast", [...any, "complex64"], (d, dtype) => ({
   inputs: { x: d.tensor(d.shape(0, 3), dtype, -4, 4) },
   attrs: { dtype: d.pick(["float32", "int32", "bool", "complex64"]) },
 }));
@@ -80,12 +83,12 @@ const binary = (names: string, dtypes: DType[], low: number, high: number) =>
   });
 binary("Add Multiply Sub", [...numeric, "complex64"], -9, 9);
 binary("Maximum Minimum SquaredDifference", numeric, -9, 9);
-binary("Equal NotEqual", any, -2, 2);
+binary("Equal NotEqual", [...any, "string"], -2, 2);
 binary("Greater GreaterEqual Less LessEqual", numeric, -2, 2);
 binary("Mod FloorDiv", numeric, 1, 9);
 // tfjs-core divides integers with FloorDiv.
 binary("RealDiv", float, 1, 9);
-binary("Pow", float, 0.5, 3);
+binary("Pow", numeric, 0.5, 3);
 binary("Atan2", float, 0.2, 4);
 binary("LogicalAnd LogicalOr", ["bool"], 0, 1);
 add("BitwiseAnd", ["int32"], (d) => {
@@ -117,12 +120,12 @@ const reduction = (names: string, dtypes: DType[], axisName: string, low = -3, h
     };
   });
 reduction("Sum", numeric, "axis");
-reduction("Mean", numeric, "axis");
+reduction("Mean", any, "axis");
 reduction("Prod", numeric, "axis", 1, 3);
 reduction("Max", numeric, "reductionIndices");
 reduction("Min", numeric, "axis");
 reduction("All Any", ["bool"], "axis");
-add("ArgMax ArgMin", numeric, (d, dtype) => {
+add("ArgMax ArgMin", any, (d, dtype) => {
   const shape = d.shape(1, 3);
   return { inputs: { x: d.distinct(shape, dtype) }, attrs: { axis: d.int(0, shape.length - 1) } };
 });
@@ -141,7 +144,7 @@ add("TopK", numeric, (d, dtype) => {
   const shape = d.shape(1, 3);
   return { inputs: { x: d.distinct(shape, dtype) }, attrs: { k: d.int(1, shape[shape.length - 1]), sorted: true } };
 });
-add("Unique", numeric, (d, dtype) => ({
+add("Unique", [...any, "string"], (d, dtype) => ({
   inputs: { x: d.tensor(d.bool() ? [d.int(1, 8)] : d.shape(2, 2), dtype, 0, 2) },
   attrs: { axis: 0 },
 }));
@@ -171,23 +174,23 @@ add("SearchSorted", numeric, (d, dtype) => {
 });
 
 // Shapes and places.
-add("Reshape", [...any, "string"], (d, dtype) => {
+add("Reshape", every, (d, dtype) => {
   const shape = d.shape(0, 4);
   return { inputs: { x: d.tensor(shape, dtype) }, attrs: { shape: d.permutation(shape.length).map((i) => shape[i]) } };
 });
-add("ExpandDims", any, (d, dtype) => {
+add("ExpandDims", every, (d, dtype) => {
   const shape = d.shape(0, 3);
   return { inputs: { input: d.tensor(shape, dtype) }, attrs: { dim: d.int(0, shape.length) } };
 });
-add("Transpose", any, (d, dtype) => {
+add("Transpose", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 4);
   return { inputs: { x: d.tensor(shape, dtype) }, attrs: { perm: d.permutation(shape.length) } };
 });
-add("Reverse", any, (d, dtype) => {
+add("Reverse", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 4);
   return { inputs: { x: d.tensor(shape, dtype) }, attrs: { dims: d.axes(shape.length) } };
 });
-add("Tile", any, (d, dtype) => {
+add("Tile", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 3);
   return { inputs: { x: d.tensor(shape, dtype) }, attrs: { reps: shape.map(() => d.int(1, 3)) } };
 });
@@ -212,7 +215,7 @@ add("StridedSlice", [...any, "string"], (d, dtype) => {
     attrs: { begin, end, strides, beginMask: bits(), endMask: bits(), ellipsisMask: 0, newAxisMask: 0, shrinkAxisMask },
   };
 });
-add("Concat", [...any, "string"], (d, dtype) => {
+add("Concat", every, (d, dtype) => {
   const shape = d.shape(1, 3);
   const axis = d.int(0, shape.length - 1);
   const part = () =>
@@ -222,16 +225,16 @@ add("Concat", [...any, "string"], (d, dtype) => {
     );
   return { inputs: Array.from({ length: d.int(2, 4) }, part), attrs: { axis } };
 });
-add("Pack", any, (d, dtype) => {
+add("Pack", every, (d, dtype) => {
   const shape = d.shape(0, 3);
   const inputs = Array.from({ length: d.int(1, 4) }, () => d.tensor(shape, dtype));
   return { inputs, attrs: { axis: d.int(0, shape.length) } };
 });
-add("Unpack", any, (d, dtype) => {
+add("Unpack", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 3);
   return { inputs: { value: d.tensor(shape, dtype) }, attrs: { axis: d.int(0, shape.length - 1) } };
 });
-add("SplitV", any, (d, dtype) => {
+add("SplitV", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 3);
   const axis = d.int(0, shape.length - 1);
   const sizes = Array.from({ length: d.int(1, 3) }, () => d.int(1, 3));
@@ -245,7 +248,7 @@ add("PadV2", any, (d, dtype) => {
     attrs: { paddings: shape.map(() => [d.int(0, 2), d.int(0, 2)]), constantValue: d.int(0, 1) },
   };
 });
-add("MirrorPad", numeric, (d, dtype) => {
+add("MirrorPad", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 3).map((n) => n + 1);
   const mode = d.pick(["reflect", "symmetric"]);
   const most = (n: number) => (mode === "reflect" ? n - 1 : n);
@@ -294,7 +297,7 @@ function places(d: Draw, shape: number[], depth: number, count: number): Spec {
   });
   return { dtype: "int32", shape: [rows.length, depth], values };
 }
-add("GatherNd", any, (d, dtype) => {
+add("GatherNd", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 3);
   return {
     inputs: { params: d.tensor(shape, dtype), indices: places(d, shape, d.int(1, shape.length), d.int(1, 4)) },
@@ -312,9 +315,9 @@ const scatter =
       ? { inputs: { tensor: d.tensor(shape, dtype), indices, updates } }
       : { inputs: { indices, updates }, attrs: { shape } };
   };
-add("ScatterNd", numeric, scatter(false));
-add("TensorScatterUpdate", numeric, scatter(true));
-add("SparseToDense", any, (d, dtype) => {
+add("ScatterNd", any, scatter(false));
+add("TensorScatterUpdate", [...any, "string"], scatter(true));
+add("SparseToDense", [...any, "string"], (d, dtype) => {
   const shape = d.shape(1, 3);
   const found = places(d, shape, shape.length, d.int(1, 4));
   // TensorFlow wants them in order.
@@ -337,7 +340,7 @@ add("UnsortedSegmentSum", numeric, (d, dtype) => {
     attrs: { numSegments: d.int(4, 5) },
   };
 });
-add("SparseSegmentMean SparseSegmentSum", float, (d, dtype) => {
+const sparseSegment: Entry["draw"] = (d, dtype) => {
   const shape = d.shape(1, 3);
   const n = d.int(1, 5);
   const segments = (d.tensor([n], "int32", 0, 1).values as number[]).sort();
@@ -350,7 +353,9 @@ add("SparseSegmentMean SparseSegmentSum", float, (d, dtype) => {
       segmentIds: { dtype: "int32", shape: [n], values: ids },
     },
   };
-});
+};
+add("SparseSegmentMean", float, sparseSegment);
+add("SparseSegmentSum", numeric, sparseSegment);
 
 // Products.
 const matrices = (d: Draw) => {
@@ -600,7 +605,7 @@ add("Transform", float, (d) => ({
     outputShape: [d.int(2, 5), d.int(2, 5)],
   },
 }));
-add("DepthToSpace", numeric, (d, dtype) => {
+add("DepthToSpace", any, (d, dtype) => {
   const blockSize = d.int(2, 3);
   return {
     inputs: { x: d.tensor([1, d.int(1, 3), d.int(1, 3), blockSize ** 2 * d.int(1, 2)], dtype) },
@@ -685,7 +690,7 @@ const splits = (d: Draw, rows: number, total: number): Spec => {
   const cuts = Array.from({ length: rows - 1 }, () => d.int(0, total)).sort((a, b) => a - b);
   return { dtype: "int32", shape: [rows + 1], values: [0, ...cuts, total] };
 };
-add("RaggedGather", numeric, (d, dtype) => {
+add("RaggedGather", [...any, "string"], (d, dtype) => {
   const rows = d.int(2, 4);
   const total = d.int(1, 6);
   return {
@@ -707,7 +712,7 @@ add("RaggedRange", numeric, (d, dtype) => {
     },
   };
 });
-add("RaggedTensorToTensor", numeric, (d, dtype) => {
+add("RaggedTensorToTensor", any, (d, dtype) => {
   const rows = d.int(2, 4);
   const total = d.int(1, 6);
   const shape: Spec = { dtype: "int32", shape: [2], values: [rows, d.int(3, 6)] };
@@ -721,7 +726,7 @@ add("RaggedTensorToTensor", numeric, (d, dtype) => {
     attrs: { rowPartitionTypes: ["ROW_SPLITS"] },
   };
 });
-add("SparseFillEmptyRows", numeric, (d, dtype) => {
+add("SparseFillEmptyRows", [...any, "string"], (d, dtype) => {
   const shape = [d.int(2, 5), d.int(2, 4)];
   const found = places(d, shape, 2, d.int(1, 4));
   const rows = Array.from({ length: found.shape[0] }, (_, r) => found.values.slice(r * 2, r * 2 + 2) as number[]);

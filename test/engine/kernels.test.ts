@@ -18,6 +18,7 @@ const without: Record<string, string> = {
   Scan: "the loop of scan(), tested in scan.test.ts",
   Checkpoint: "the function of checkpoint(), tested in scan.test.ts",
   CopyTo: "a copy to another device, tested in devices.test.ts",
+  Collective: "an exchange between processes, tested in collectives.test.ts",
 };
 
 const valueShape = "the shape of its result depends on values";

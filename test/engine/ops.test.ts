@@ -1,6 +1,6 @@
 // Every op of the table on TensorFlow against tfjs' CPU backend; gradients against finite differences; ops inside jit and on WASM.
 import assert from "node:assert/strict";
-import { jit, tf, useDevice, valueAndGrad } from "@whetstone/engine";
+import { fromInt64, jit, tf, toInt64, useDevice, valueAndGrad } from "@whetstone/engine";
 
 // Values away from kinks and poles, the same on every backend.
 function values(shape: number[], from: number, to: number, seed = 1): tf.Tensor {
@@ -375,6 +375,29 @@ describe("at the border", () => {
     ]);
     const where = await tf.whereAsync(tf.tensor([true, false, true]));
     assert.deepEqual([where.dtype, Array.from(where.dataSync())], ["int32", [0, 2]]);
+  });
+  it("takes 64-bit integers that fit 32 bits, gives them back, and names those that do not fit", () => {
+    const ends = BigInt64Array.of(-(2n ** 31n), -1n, 0n, 2n ** 31n - 1n);
+    const tensor = fromInt64(ends, [2, 2]);
+    assert.deepEqual([tensor.dtype, tensor.shape], ["int32", [2, 2]]);
+    assert.deepEqual(toInt64(tf.add(tensor, tf.scalar(0, "int32"))), ends);
+    assert.deepEqual(toInt64(tf.tensor([true, false])), BigInt64Array.of(1n, 0n));
+    assert.throws(() => fromInt64([1n, 2n ** 31n]), /fromInt64: value 1 is 2147483648, which does not fit 32 bits/);
+    assert.throws(() => toInt64(tf.tensor([1.5])), /toInt64: the tensor is float32\[1\]/);
+    assert.throws(() => tf.tensor([1n, 2n] as never), /float32\[2\] needs 2 values, got 0; bigints go by fromInt64/);
+  });
+  it("gives no result that 32 bits cannot hold", () => {
+    const texts = tf.tensor(["a", "b"]) as tf.Tensor1D;
+    const hashes = tf.string.stringToHashBucketFast(texts, 2 ** 31).dataSync();
+    assert.ok(hashes.every((hash) => hash >= 0));
+    assert.throws(() => tf.string.stringToHashBucketFast(texts, 2 ** 40), /numBuckets is 1099511627776/);
+    const large = tf.tensor([2 ** 24 + 1, -(2 ** 31)], [2], "int32");
+    assert.deepEqual(Array.from(tf.round(large).dataSync()), [2 ** 24 + 1, -(2 ** 31)]);
+  });
+  it("carries bool as bytes of 0 and 1, through jit too", () => {
+    const mask = tf.less(tf.tensor([1, 5]), 3);
+    const flipped = jit((x: tf.Tensor) => tf.logicalNot(x))(mask);
+    assert.deepEqual([flipped.dtype, Array.from(flipped.dataSync())], ["bool", [0, 1]]);
   });
   it("carries complex64", () => {
     const c = tf.complex([1, 2], [3, 4]);
