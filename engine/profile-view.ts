@@ -11,6 +11,8 @@ export interface Recorded {
   jit: JitSummary[];
   notes: string[];
   memory: { before: number; after: number; peak: number };
+  /** bytes of all tensors in the course of time */
+  levels: { at: number; bytes: number }[];
 }
 
 /** All calls of an op from one line, in one pass. */
@@ -227,7 +229,7 @@ export function flame(recorded: Recorded): Figure {
 }
 
 /** The events in Chrome's trace event format: complete events ("X") on named threads, and the memory as a counter. */
-export function traceFile({ events, scopes }: Recorded): TraceFile {
+export function traceFile({ events, scopes, levels }: Recorded): TraceFile {
   const { pid } = process;
   const threads = ["ops", ...new Set(events.map(({ thread }) => thread).filter((thread) => thread !== "ops"))];
   const tid = (thread: string) => 1 + threads.indexOf(thread);
@@ -248,6 +250,7 @@ export function traceFile({ events, scopes }: Recorded): TraceFile {
         tid: tid(thread),
         args: { pass: passOf(rest), shapes: rest.shapes, bytes: rest.bytes, at: rest.frames.map(short) },
       })),
+      ...levels.map(({ at, bytes }) => ({ name: "memory", ph: "C", ts: us(at), pid, tid: 1, args: { bytes } })),
     ],
   };
 }

@@ -167,6 +167,7 @@ function record(unfused: boolean) {
   const device = tf.getBackend();
   const events: ProfileEvent[] = [];
   const scopes: Scope[] = [];
+  const levels: Recorded["levels"] = [];
   const undo: (() => void)[] = [];
   const notes: string[] = [];
   const before = memoryOf(native);
@@ -197,8 +198,9 @@ function record(unfused: boolean) {
   const add = (site: Site, rest: Rest): ProfileEvent => {
     const event = { thread: "ops", self: rest.ms, ...site, ...rest };
     events.push(event);
-    const { length } = events;
-    if (length % 8 === 0 || rest.bytes > 2 ** 16) peak = Math.max(peak, memoryOf(native));
+    const bytes = memoryOf(native);
+    peak = Math.max(peak, bytes);
+    if (bytes !== levels.at(-1)?.bytes) levels.push({ at: rest.start + rest.ms, bytes });
     return event;
   };
 
@@ -278,6 +280,7 @@ function record(unfused: boolean) {
       }
       for (const event of events) event.start -= first;
       for (const scope of scopes) scope.start -= first;
+      for (const level of levels) level.at -= first;
       if (seen) includeXla(events, seen, sessionStart - first);
       const jit = summaries(events);
       if (unfused && native) notes.push("unfused: jitted functions ran op by op; XLA fuses ops and is faster");
@@ -289,6 +292,7 @@ function record(unfused: boolean) {
         jit,
         notes,
         memory: { before, after, peak: Math.max(peak, after) },
+        levels,
       };
     },
   };
