@@ -9,6 +9,7 @@ import { userFrame } from "./frame.ts";
 import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
 import { registerCopyTo } from "./placement.ts";
+import { smallerFirst } from "./products.ts";
 import { registerAnew } from "./register.ts";
 import { keptAt, replace } from "./replace.ts";
 
@@ -62,7 +63,9 @@ export class TensorFlowBackend extends NodeBackend {
   ): void {
     // tfjs drops what it does not know, such as a bigint, from a list of values.
     if (values && values.length !== sizeOf(shape))
-      throw new Error(`${dtype}[${shape}] needs ${sizeOf(shape)} values, got ${values.length}; bigints go by fromInt64`);
+      throw new Error(
+        `${dtype}[${shape}] needs ${sizeOf(shape)} values, got ${values.length}; bigints go by fromInt64`,
+      );
     if (this.native.tracer() && values) this.literals.add(values);
     // What kernels make for themselves (axes, shapes) stays with the host.
     if (values && this.native.scope() && isOutsideKernels()) this.native.destine(values);
@@ -137,7 +140,7 @@ function replaceKernels() {
       backendName: "tensorflow",
       kernelFunc: (args) => {
         checkMatMul(args.inputs as Record<string, tf.TensorInfo>, args.attrs as Record<string, unknown>);
-        return kernelFunc(args);
+        return (name === "BatchMatMul" && smallerFirst(args, kernelFunc)) || kernelFunc(args);
       },
     });
   }
