@@ -1,57 +1,44 @@
-// The engine beside PyTorch on the same model: blocks of steps in turn, so that both see the same machine.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { jit, type tf, valueAndGrad } from "@whetstone/engine";
-import { median, pythonWith } from "../peers.ts";
+// Training the GPT: the engine beside PyTorch, torch.compile and Python's TensorFlow on the same model.
+import { fused, jit, tf, valueAndGrad } from "@whetstone/engine";
 import type { Row } from "../run.ts";
 import * as gpt from "./gpt.ts";
+import { type Peer, race, startPeer } from "./versus.ts";
 
-const ROUNDS = 5;
-const STEPS = 8;
+const torch = (size: "small" | "medium", way: "eager" | "compile") =>
+  startPeer(way === "compile" ? "torch.compile" : "PyTorch", ["torch==2.13.0", "numpy==2.4.6"], "gpt_torch.py", [
+    size,
+    way,
+  ]);
 
 export async function* rows(): AsyncGenerator<Row> {
-  yield await gptSmallVsTorch();
+  const small = trainer(gpt.small);
+  yield await beside("gpt-small-vs-torch", small, gpt.small, await torch("small", "eager"));
+  yield await beside("gpt-small-vs-compile", small, gpt.small, await torch("small", "compile"));
+  const xla = await startPeer("TensorFlow with XLA", ["tensorflow-cpu==2.21.0"], "gpt_tensorflow.py", ["xla"]);
+  yield await beside("gpt-small-vs-tf-xla", small, gpt.small, xla);
+  const medium = trainer(gpt.medium);
+  yield await beside("gpt-medium-vs-torch", medium, gpt.medium, await torch("medium", "eager"), 2);
 }
 
-async function gptSmallVsTorch(): Promise<Row> {
-  const ours = trainer();
-  const torch = await startTorch();
+async function beside(id: string, ours: () => number, cfg: gpt.GptConfig, peer: Peer, steps?: number): Promise<Row> {
   try {
-    for (let i = 0; i < 3; i++) {
-      ours();
-      await torch.step();
-    }
-    const tokens = gpt.small.batch * gpt.small.ctx;
-    const speeds = { ours: [] as number[], torch: [] as number[] };
-    for (let round = 0; round < ROUNDS; round++) {
-      const own: number[] = [];
-      const peer: number[] = [];
-      for (let i = 0; i < STEPS; i++) own.push(ours());
-      for (let i = 0; i < STEPS; i++) peer.push(await torch.step());
-      speeds.ours.push((tokens / median(own)) * 1e3);
-      speeds.torch.push((tokens / median(peer)) * 1e3);
-    }
-    const ratios = speeds.ours.map((speed, i) => speed / speeds.torch[i]);
-    return {
-      id: "gpt-small-vs-torch",
-      value: median(ratios),
-      unit: "ratio",
-      note: `${median(speeds.ours).toFixed(0)} tokens/s, ${torch.about} ${median(speeds.torch).toFixed(0)}; rounds ${ratios.map((r) => r.toFixed(2)).join(" ")}`,
-    };
+    return await race(id, ours, peer, { items: cfg.batch * cfg.ctx, unit: "tokens", steps });
   } finally {
-    torch.stop();
+    await peer.stop();
   }
 }
 
-/** A jitted training step of the small GPT; each call gives its milliseconds. */
-function trainer(): () => number {
-  const cfg = gpt.small;
+/** A jitted training step; each call gives its milliseconds. */
+function trainer(cfg: gpt.GptConfig): () => number {
+  const parts: gpt.Parts = {
+    layerNorm: fused.layerNorm,
+    attention: (q, k, v) => fused.attention(q, k, v, { causal: true }),
+    crossEntropy: (logits, labels) => tf.mean(fused.softmaxCrossEntropy(logits, labels)),
+  };
   const { ids, labels } = gpt.batch(cfg);
   const step = jit(
     (state: gpt.State, ids: tf.Tensor, labels: tf.Tensor) => {
-      const { value, grads } = valueAndGrad(gpt.loss)(state.params, cfg, ids, labels);
+      const { value, grads } = valueAndGrad(gpt.loss)(state.params, cfg, ids, labels, parts);
       return { loss: value, state: gpt.adam(state, grads, 1e-3) };
     },
     { donate: [0] },
@@ -65,29 +52,5 @@ function trainer(): () => number {
     loss.dispose();
     if (!Number.isFinite(value)) throw new Error(`the loss became ${value}`);
     return performance.now() - begin;
-  };
-}
-
-async function startTorch() {
-  const child = spawn(pythonWith(["torch==2.13.0", "numpy==2.4.6"]), [join(import.meta.dirname, "gpt_torch.py")], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const read = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error("gpt_torch.py ended early");
-    return String(value).split(" ");
-  };
-  const [, version, threads] = await read();
-  return {
-    about: `PyTorch ${version}, ${threads} threads,`,
-    async step(): Promise<number> {
-      child.stdin.write("\n");
-      return Number((await read())[0]);
-    },
-    async stop() {
-      child.stdin.end();
-      if (child.exitCode === null) await once(child, "exit");
-    },
   };
 }
