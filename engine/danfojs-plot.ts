@@ -76,7 +76,7 @@ export function plotsOf(frame: Tabular): Plots {
       return { data: drawn.traces, layout: layoutOf(drawn, layout), config: plotlyConfig(config) };
     };
   return {
-    line: kind("line", (source, config) => along(source, config, { type: "scatter", mode: "lines" })),
+    line: kind("line", lines),
     bar: kind("bar", (source, config) => along(source, config, { type: "bar" })),
     scatter: kind("scatter", scatter),
     hist: kind("hist", hist),
@@ -174,6 +174,14 @@ function along(source: Source, config: Config, trace: Trace): Drawn {
     ...trace,
   }));
   return { traces, x: INDEX, y: titleOf(source, columns) };
+}
+
+// A value between two holes has no line: it gets a point.
+function lines(source: Source, config: Config): Drawn {
+  const drawn = along(source, config, { type: "scatter", mode: "lines" });
+  for (const trace of drawn.traces)
+    if ([trace.x, trace.y].some((values) => (values as unknown[]).includes(null))) trace.mode = "lines+markers";
+  return drawn;
 }
 
 // danfojs' scatter of columns has the values on the horizontal axis.

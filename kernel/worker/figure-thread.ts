@@ -106,6 +106,12 @@ function measureText(window: any, widths: FontWidths | undefined): void {
       box = transformed(box, at);
     return asRect(box);
   };
+  // Violins ask for the length of their outline, which only their hover uses: that of the lines between the path's points will do.
+  prototype.getTotalLength = function () {
+    const points = [...(this.getAttribute("d") ?? "").matchAll(/(-?[\d.]+(?:e-?\d+)?)[\s,]+(-?[\d.]+(?:e-?\d+)?)/gi)];
+    const at = points.map(([, x, y]) => [Number(x), Number(y)] as const);
+    return at.slice(1).reduce((sum, [x, y], i) => sum + Math.hypot(x - at[i]![0], y - at[i]![1]), 0);
+  };
   prototype.getComputedTextLength = function () {
     return advanceWidth(widths, this.textContent) * fontSize(this);
   };

@@ -51,7 +51,7 @@ describe("danfojs", () => {
     it("line: columns against each other, against the index, and all that hold numbers; holes are gaps", () => {
       const pair = frame.plot("div").line({ config: { x: "step", y: "loss" } });
       assert.deepEqual(pair.data, [
-        { x: [0, 1, 2, 3], y: [3.5, null, 1.5, null], name: "loss", type: "scatter", mode: "lines" },
+        { x: [0, 1, 2, 3], y: [3.5, null, 1.5, null], name: "loss", type: "scatter", mode: "lines+markers" },
       ]);
       assert.deepEqual(axes(pair), ["step", "loss"]);
       const one = frame.plot().line({ config: { y: "accuracy" } });

@@ -110,6 +110,34 @@ def test_plotly_figures(kernel):
     assert (width / height, width % 300) == (1.5, 0) and metadata["image/png"] == {"width": 300, "height": 200}
 
 
+def test_plots_of_danfojs(kernel):
+    kernel.run('import { dfd } from "@whetstone/engine/danfojs"', timeout=60)
+    kernel.run("const runs = new dfd.DataFrame({ step: [0, 1, 2, 3], loss: [4, 2.5, null, 1.2] })")
+    data, metadata = view(kernel, 'runs.plot("div").line({ config: { x: "step", y: "loss" }, layout: { width: 300, height: 200 } })', timeout=60)
+    figure = data["application/vnd.plotly.v1+json"]
+    assert figure["data"][0]["y"] == [4, 2.5, None, 1.2] and figure["layout"]["yaxis"]["title"]["text"] == "loss"
+    assert data["text/plain"] == "Figure: scatter loss (4 points); x: step; y: loss"
+    width, height = size_of_png(data["image/png"])
+    assert (width / height, width % 300) == (1.5, 0) and metadata["image/png"] == {"width": 300, "height": 200}
+    for kind in ("bar", "scatter", "hist", "box", "violin", "table"):
+        data, _ = view(kernel, f"runs.plot().{kind}()", timeout=60)
+        assert "application/vnd.plotly.v1+json" in data and size_of_png(data["image/png"])[0] > 0, kind
+    assert kernel.run('runs.plot().pie({ config: { labels: "nobody" } })').error["evalue"].startswith('plot().pie: labels is "nobody"')
+
+
+def test_profiles(kernel):
+    kernel.run('import { profile, tf } from "@whetstone/engine"', timeout=60)
+    kernel.run("function work() {\n  const x = tf.ones([64, 64]);\n  return tf.sum(tf.matMul(x, x));\n}\nconst seen = profile(() => tf.tidy(work))")
+    data, _ = view(kernel, "seen")
+    assert "<table>" in data["text/html"] and "matMul" in data["text/html"]
+    [line] = [line for line in data["text/plain"].split("\n") if line.startswith("matMul ")]
+    assert "work (In[" in line and ":3)" in line, line
+    data, _ = view(kernel, "seen.flame", timeout=60)
+    [icicle] = data["application/vnd.plotly.v1+json"]["data"]
+    assert icicle["type"] == "icicle" and "matMul" in icicle["labels"]
+    assert size_of_png(data["image/png"])[0] > 0
+
+
 def test_raw_bundles(kernel):
     cell = kernel.run(
         """display({ "text/markdown": "**m**", "text/plain": "m" }, { raw: true });
