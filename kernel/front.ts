@@ -103,13 +103,25 @@ function open(path: string): Connection {
 async function bind<T>(port: (typeof ports)[number], listen: (place: string) => Promise<T>): Promise<T> {
   const place = address(connection, connection[port]);
   try {
-    return await listen(place);
+    return await patiently(() => listen(place));
   } catch (error) {
     const next =
       connection.transport === "ipc"
         ? "ip has to be the beginning of a path in a folder that may be written to"
         : "ip has to be an address of this machine, and no other program may have the port; a new start gets other ports";
     return fail(1, `cannot listen on ${port}, ${place}: ${(error as Error).message}; ${next}`);
+  }
+}
+
+/** Tries for a second: the kernel before this one, or a connection that another program has just had from this port, may be about to end. */
+async function patiently<T>(listen: () => Promise<T>): Promise<T> {
+  for (let left = 10; ; left--) {
+    try {
+      return await listen();
+    } catch (error) {
+      if (left === 0 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   }
 }
 

@@ -132,6 +132,19 @@ def test_a_port_that_is_taken_and_an_address_of_another_machine(front, tmp_path)
         file.chmod(0o600)
         code, err = ended(start(front, file))
         assert code == 1 and f"cannot listen on stdin_port, tcp://127.0.0.1:{port}" in err and "in use" in err, err
+    # One that is about to become free is waited for.
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        file.write_text(json.dumps(connection(stdin_port=holder.getsockname()[1])))
+        process = start(front, file)
+        time.sleep(0.4)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+    finally:
+        process.kill()
+        process.communicate()
     # Of the block that is kept for documentation.
     file.write_text(json.dumps(connection(ip="203.0.113.1")))
     code, err = ended(start(front, file))
