@@ -51,7 +51,10 @@ export interface Cluster {
   /** Waits until all processes are here. */
   barrier(): void;
   health(): Promise<Health[]>;
-  /** Ends what all processes wait for with an error; the cluster is of no use any more. */
+  /**
+   * Ends what other processes wait for with an error that has this reason; the cluster is of no use any more. Over TensorFlow's
+   * transport those that call a collective later are told when this process ends.
+   */
   abort(reason?: string): void;
   /** Leaves the cluster. The process may end without it. */
   close(): Promise<void>;

@@ -66,6 +66,9 @@ registerAnew({
 
 function execute(tensors: tf.Tensor[], { group, kind, op, root, what }: Attrs): tf.Tensor[] {
   return group.run(what, (transport) => {
+    // TensorFlow's collectives end the process when there is nothing in a tensor.
+    if (tensors.every(({ size }) => size === 0) && transport.name === "TensorFlow")
+      return tensors.map((x) => tf.zeros(kind === "gather" ? [group.size, ...x.shape] : x.shape, x.dtype));
     if (kind === "reduce") return transport.reduce(tensors, op, what);
     return kind === "gather" ? transport.gather(tensors, what) : transport.broadcast(tensors, root, what);
   });

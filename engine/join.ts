@@ -72,7 +72,7 @@ export async function join(membership: Membership, options: JoinOptions): Promis
     if (failure) return;
     failure = reason;
     memory?.abort(reason);
-    runtime.abort(reason);
+    runtime.abort(`<<${reason}>>`);
   }
 
   const waiting: Waiting = {
@@ -89,11 +89,14 @@ export async function join(membership: Membership, options: JoinOptions): Promis
   /** Why a collective failed: TensorFlow's errors do not always name the process that is gone. */
   function reasonOf(error: Error): string {
     if (error instanceof Stopped) return error.message;
+    // TensorFlow hands on what another process has aborted with.
+    const handed = /<<(.*?)>>/.exec(error.message)?.[1];
+    if (handed) return handed;
     const lost = watchdog.lost();
     const silent = lost === undefined ? others.filter((r) => !runtime.answers(taskName(members[r]), ANSWER)) : [lost];
     if (silent.length) return gone(silent);
     if (/timed out|deadline/i.test(error.message)) return late(others, others.length > 1 ? "one of " : "");
-    return error.message.replace(/\n[\s\S]*$/, "");
+    return error.message.replace(/^\w+\(.*?\): /, "").replace(/\n[\s\S]*$/, "");
   }
 
   const group: Group = {

@@ -23,6 +23,6 @@ while (pause(1000)) {
   const found = lost();
   if (found === undefined || Atomics.load(state, STOP)) continue;
   Atomics.store(state, LOST, found + 1);
-  runtime.abort(`${nameOf(members[found])} does not answer`);
+  runtime.abort(`<<${nameOf(members[found])} does not answer: ended, or out of reach>>`);
   break;
 }
