@@ -37,7 +37,13 @@ let last: Promise<void> = Promise.resolve();
  */
 export function executeAsync(lib: LibTensorFlow, call: NativeCall): Promise<BigUint64Array> {
   const { signal } = call;
-  const { promise, resolve, reject } = Promise.withResolvers<BigUint64Array>();
+  let resolve!: (handles: BigUint64Array) => void;
+  let reject!: (reason: unknown) => void;
+  // Promise.withResolvers is not there on Node 20.
+  const promise = new Promise<BigUint64Array>((resolved, rejected) => {
+    resolve = resolved;
+    reject = rejected;
+  });
   let cancel = () => {};
   const abort = () => {
     reject(signal!.reason);

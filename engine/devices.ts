@@ -80,9 +80,9 @@ function find(there: Device[], name: string): Device | undefined {
 
 /** `"cpu" (CPU:0, CPU:1), "wasm"` */
 function listOf(there: Device[]): string {
-  const types = Map.groupBy(there, ({ type }) => type);
-  return [...types]
-    .map(([type, list]) => `"${type}"${list.length > 1 ? ` (${list.map((device) => device.name).join(", ")})` : ""}`)
+  const namesOf = (type: DeviceType) => there.filter((device) => device.type === type).map(({ name }) => name);
+  return [...new Set(there.map(({ type }) => type))]
+    .map((type) => `"${type}"${namesOf(type).length > 1 ? ` (${namesOf(type).join(", ")})` : ""}`)
     .join(", ");
 }
 

@@ -36,7 +36,7 @@ export async function pack(workspace, to = join(root, "dist")) {
   const work = mkdtempSync(join(to, `${workspace}-`));
   try {
     const stage = join(work, "package");
-    await compile(source, stage, work);
+    await compile(source, stage, work, manifest.engines?.node);
     for (const file of filesOf(source)) {
       if (!/(?<!\.d)\.ts$/.test(file) && file !== "package.json") cpSync(join(source, file), join(stage, file));
     }
@@ -60,8 +60,11 @@ export async function pack(workspace, to = join(root, "dist")) {
   }
 }
 
-/** JavaScript and declarations of all TypeScript of a workspace. @param {string} source @param {string} stage @param {string} work */
-async function compile(source, stage, work) {
+/**
+ * JavaScript and declarations of all TypeScript of a workspace, which may use only what the oldest Node it promises to run on has.
+ * @param {string} source @param {string} stage @param {string} work @param {string} [engines]
+ */
+async function compile(source, stage, work, engines) {
   const config = {
     extends: join(root, "tsconfig.json"),
     compilerOptions: {
@@ -71,6 +74,7 @@ async function compile(source, stage, work) {
       rootDir: source,
       outDir: stage,
       allowJs: false,
+      ...(engines?.startsWith(">=20") && { lib: ["es2023"] }),
       types: ["node"],
       typeRoots: [join(place.modules, "@types")],
     },

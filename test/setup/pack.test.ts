@@ -25,6 +25,7 @@ const step = jit(
 const x = random.normal(random.key(1), [64, 4]);
 const y = tf.matMul(x, tf.tensor2d([1, -2, 3, 0.5], [4, 1]));
 let p: Params = { w: random.normal(random.key(0), [4, 1]) };
+p = (await step.async(p, x, y)).p;
 for (let i = 0; i < 200; i++) {
   const { value, p: next } = step(p, x, y);
   value.dispose();
@@ -36,7 +37,7 @@ console.log(JSON.stringify({ device, w: Array.from(p.w.dataSync(), (v) => +v.toF
 `;
 
 describe("the packed engine in an empty project", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let project: string;
   before(async () => {
     project = mkdtempSync(join(realpathSync(tmpdir()), "whetstone-pack-"));
