@@ -67,7 +67,7 @@ export const origins = new WeakMap<object, { f: (...args: any[]) => any; options
  * are static: another value is another program. Tensors that `f` closes over keep the value of the first call, except
  * tf.Variables, which are read at every call. `f` must be synchronous, must not read values, assign variables, or draw
  * numbers from Math.random: each of these throws with the line of your code. Gradients, `valueAndGrad` and other jitted
- * functions can be used inside. On the wasm device `f` runs eagerly.
+ * functions can be used inside. On wasm and webgpu `f` runs eagerly.
  */
 export function jit<F extends (...args: any[]) => any>(f: F, options: JitOptions = {}): Jitted<F> {
   const cache = new Map<string, Program>();

@@ -38,9 +38,6 @@ const onTheHost = [
 
 export function registerWebGpuKernels(): void {
   for (const name of onTheHost) replace(name, (backend, inputs, attrs) => runOnHost(name, backend, inputs, attrs));
-  replace("GatherV2", (backend, inputs: Inputs, attrs, original) =>
-    inputs.x.dtype === "string" ? runOnHost("GatherV2", backend, inputs, attrs) : original(),
-  );
   replace("StridedSlice", (backend, inputs: Inputs, attrs, original) =>
     stridedSlice(inputs.x, attrs, (plain) =>
       inputs.x.dtype === "string"
@@ -113,6 +110,25 @@ export function registerWebGpuKernels(): void {
     );
   }
 
+  // Shaders know no strings, and tfjs' shader that scatters does not compile for bool.
+  for (const name of ["GatherV2", "MirrorPad", "Reverse", "ScatterNd", "TensorScatterUpdate", "Transpose"]) {
+    replace(name, (backend, inputs: Inputs, attrs, original) => {
+      const dtypes = Object.values(inputs).map(({ dtype }) => dtype);
+      const here = dtypes.includes("string") || (name === "ScatterNd" && dtypes.includes("bool"));
+      return here ? runOnHost(name, backend, inputs, attrs)[0] : original();
+    });
+  }
+
+  // tfjs packs the parts of complex numbers as if they had the shape of before.
+  replace("Pack", (_backend, inputs: tf.Tensor[], { axis }, original) =>
+    inputs[0].dtype !== "complex64"
+      ? original()
+      : tf.tidy(() => {
+          const parts = (of: (x: tf.Tensor) => tf.Tensor) => tf.stack(inputs.map(of), axis);
+          return tf.complex(parts(tf.real), parts(tf.imag));
+        }),
+  );
+
   // tfjs takes two operands and wants an arrow.
   replace("Einsum", (_backend, inputs: tf.Tensor[], { equation }, original) => {
     if (inputs.length <= 2 && equation.includes("->")) return original();
@@ -129,30 +145,39 @@ export function registerWebGpuKernels(): void {
   });
 }
 
-const wrongly = (program: Program, wrong: string, right: string) => {
-  const { getUserCode } = program;
-  program.getUserCode = () => getUserCode.call(program).replaceAll(wrong, right);
-};
+/** Programs of tfjs that compute with integers as floats, of which all beyond 2^24 are not. */
+const exact = [
+  "BinaryOpProgram",
+  "ConcatProgram",
+  "GatherNDProgram",
+  "GatherProgram",
+  "ReverseProgram",
+  "SelectProgram",
+  "SliceProgram",
+  "StridedSliceProgram",
+  "TileProgram",
+  "TransposeProgram",
+  "TransposeSharedProgram",
+  "UnaryOpProgram",
+  "UnsortedSegmentSumProgram",
+];
 
-/** Corrections of programs of tfjs, by their name. */
-const mended: Record<string, (program: Program, dtype: tf.DataType) => void> = {
-  // They write integers as floats.
-  TransposeProgram(program, dtype) {
-    if (dtype !== "float32") wrongly(program, "setOutputAtIndex(", "setOutputAtIndexI32(");
-  },
-  UnsortedSegmentSumProgram(program, dtype) {
-    if (dtype !== "float32") wrongly(program, "let value = getX(b, inCol);", "let value = i32(getX(b, inCol));");
-  },
-  // The length stands in its code, but not in the key under which it is kept.
-  CumProgram(program) {
-    program.shaderKey += `_${program.outputShape[program.outputShape.length - 1]}`;
-  },
-};
+// In such a shader WGSL's name of floats is made one of integers. What asks for NaN or divides stays as it is.
+function onIntegers(code: string): string {
+  if (/isnan|isinf|NAN|INFINITY|bitcast<f32>|\b(atan2|exp|floor|log|pow|round|sqrt)\(| \/ [ab]\b|% b/.test(code))
+    return code;
+  return `alias f32 = i32;\n${code.replace(/\b(\d+)\.0*(?![\d.])/g, "$1")}`;
+}
 
 /** Corrects a program of tfjs before it is compiled. */
-export function mendProgram(program: object, dtype: tf.DataType): void {
+export function mendProgram(program: object, inputs: tf.TensorInfo[], dtype: tf.DataType): void {
   const { name } = program.constructor;
-  if (Object.hasOwn(mended, name)) mended[name](program as Program, dtype);
+  const of = program as Program;
+  // The length stands in its code, but not in the key under which it is kept.
+  if (name === "CumProgram") of.shaderKey += `_${of.outputShape[of.outputShape.length - 1]}`;
+  if (!exact.includes(name) || [dtype, ...inputs.map((input) => input.dtype)].includes("float32")) return;
+  const { getUserCode } = of;
+  of.getUserCode = () => onIntegers(getUserCode.call(of));
 }
 
 function perValue(shaderKey: string, variableNames: string[], outputShape: number[], code: string): Program {

@@ -144,7 +144,7 @@ function backendClass(Base: Base): Base {
     }
 
     override runWebGPUProgram(...args: Parameters<WebGpuBackend["runWebGPUProgram"]>): tf.TensorInfo {
-      mendProgram(args[0], args[2]);
+      mendProgram(args[0], args[1], args[2]);
       const output = super.runWebGPUProgram(...args);
       this.#check();
       // Where it writes into a tensor that was there, the values that JavaScript had are gone.

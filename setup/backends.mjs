@@ -9,6 +9,8 @@ const rounds = 5;
 const measured = [];
 for (const { name, type, memoryBytes } of await devices()) {
   if (measured.some((device) => device.type === type)) continue;
+  // A GPU in software would take minutes.
+  if (type === "webgpu" && (await softwareGpu())) continue;
   await useDevice(type);
   const a = tf.ones([n, n]);
   const seconds = [];
@@ -24,6 +26,12 @@ for (const { name, type, memoryBytes } of await devices()) {
   }
   seconds.sort((x, y) => x - y);
   measured.push({ name, type, memoryBytes, gflops: (2 * n ** 3) / seconds[rounds >> 1] / 1e9 });
+}
+
+async function softwareGpu() {
+  const { findAdapter } = await import("../engine/webgpu-adapter.ts");
+  const adapter = await findAdapter();
+  return "software" in adapter && adapter.software;
 }
 console.log(JSON.stringify(measured));
 process.exit();

@@ -38,6 +38,7 @@ const checks = [
   ["TensorFlow", checkTensorFlow],
   ["devices", checkDevices],
   ["GPU", checkGpu],
+  ["WebGPU", checkWebGpu],
   ["MiniLM", checkMiniLM],
   ["SmolLM2", checkSmolLM2],
   ["memory", checkMemory],
@@ -170,6 +171,21 @@ async function checkGpu() {
     if (Number.parseInt(gpu.driver, 10) >= oldestDriver) return good(describeGpu(gpu));
     return bad(describeGpu(gpu), `CUDA 12 wants NVIDIA's driver ${oldestDriver} or newer: install a newer one`);
   });
+}
+
+async function checkWebGpu() {
+  if (!node) return note("not looked for without Node 24");
+  // In a process of its own: the doctor runs on Nodes that know no TypeScript.
+  const code = `import { findAdapter } from "./engine/webgpu-adapter.ts"; console.log(JSON.stringify(await findAdapter()))`;
+  try {
+    const told = await call(node, ["--input-type=module", "-e", code], { timeoutMs: 60_000 });
+    const adapter = JSON.parse(told.trim().split("\n").at(-1) ?? "");
+    if ("missing" in adapter) return note(`no GPU for the device webgpu: ${adapter.missing}`);
+    const text = `${adapter.name}, tensors up to ${gigabytes(adapter.maxBufferBytes)}`;
+    return adapter.software ? note(`${text}; it computes on the CPU, slower than wasm`) : good(text);
+  } catch (error) {
+    return bad(`could not be looked for: ${lastLine(error)}`, `rm -r node_modules && ${setupCure}`);
+  }
 }
 
 async function checkMiniLM() {

@@ -33,7 +33,8 @@ describe("devices", function () {
     const list = await devices();
     assert.equal(list.filter((device) => device.active).length, 1);
     assert.ok(list.some((device) => device.type === "wasm"));
-    for (const device of list) assert.ok(device.memoryBytes! > 2 ** 20, device.name);
+    // WebGPU does not tell a card's memory.
+    for (const { name, type, memoryBytes } of list) assert.ok(type === "webgpu" || memoryBytes! > 2 ** 20, name);
   });
 
   it("moves tensors along when the device changes", async () => {

@@ -62,7 +62,7 @@ function resultOf(name: string, drawn: Drawn): Read[] | Error {
 /** The GPT of the bench, small: eager on the CPU, and through jit and its asynchronous call on WebGPU. */
 async function train() {
   const cfg: GptConfig = { layers: 2, width: 32, heads: 4, ctx: 16, vocab: 64, batch: 4 };
-  const steps = 5;
+  const steps = 4;
   const one = (state: State, ids: tf.Tensor, labels: tf.Tensor) => {
     const { value, grads } = valueAndGrad(loss)(state.params, cfg, ids, labels);
     return { value, grads, state: adam(state, grads, 1e-3) };
@@ -145,6 +145,20 @@ async function ops() {
     "random.split, fold": () => [...random.split(key, 3), random.fold(key, 9), random.fold(random.split(key)[1], 2)],
     "random.uniform": () => random.uniform(key, [70]),
     "random.bernoulli": () => random.bernoulli(key, 0.3, [100]),
+    "integers beyond 2^24": () => {
+      const large = tf.range(2 ** 24 + 1, 2 ** 24 + 2501, 1, "int32");
+      const places = tf.range(0, 1500, 1, "int32");
+      return [
+        tf.gather(large, places),
+        tf.slice(large, 3, 1500),
+        tf.concat([large, large]),
+        tf.transpose(tf.reshape(large, [50, 50])),
+        tf.add(large, tf.scalar(1, "int32")),
+        tf.mul(large, tf.scalar(3, "int32")),
+        tf.equal(large, tf.scalar(2 ** 24 + 5, "int32")),
+      ];
+    },
+    "a key out of many": () => random.bits(tf.unstack(tf.stack(random.split(key, 1000)))[700], [2]),
     "a key that has been on the GPU": () => {
       tf.add(key, 1).dataSync();
       return random.bits(random.fold(key, 1), [2]);

@@ -1,7 +1,7 @@
 // What of the table of kernels holds on WebGPU, and how exactly.
 
 /** draws of each dtype of a kernel that are tried: each shape and dtype is another shader to compile */
-export const TRIED = 4;
+export const TRIED = 3;
 
 /** Kernels whose results are those of tfjs' CPU backend where that differs from TensorFlow (kernel-references.ts says where). */
 export const likeCpu = [
