@@ -7,12 +7,17 @@ const parent = process.ppid;
 
 /**
  * Calls `gone` once the program that started the kernel has ended: the parent process, or the Jupyter server (`JPY_PARENT_PID`) where a program
- * between the two lives on. A kernel that was started by the system's first process, and by no server, has nobody to follow.
+ * between the two lives on. Process 1 takes over what has lost its parent, so it is no parent to follow, unless `JPY_PARENT_PID` says that it is:
+ * a kernel that finds itself its child has been left alone while it started. In a container the kernel may be process 1 itself and has no parent.
  */
 export function watchParent(gone: () => void, env: NodeJS.ProcessEnv = process.env) {
+  if (parent === 0) return;
   const server = Number(env.JPY_PARENT_PID);
+  if (parent === 1 && server !== 1) {
+    console.error("what started this kernel has ended. Where process 1 starts it, JPY_PARENT_PID=1 says so");
+    return gone();
+  }
   const hasServer = Number.isInteger(server) && server > 1 && server !== parent;
-  if (parent <= 1 && !hasServer) return;
   const timer = setInterval(look, intervalMs);
   timer.unref();
   look();

@@ -299,7 +299,20 @@ def test_a_kernel_without_a_key_takes_what_comes(kernels_folder, tmp_path):
 
 # Nothing outlives the program that started it.
 
-STARTER = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
+# Like Jupyter it says who it is, unless the first argument is "mute".
+STARTER = """
+import os, subprocess, sys, time
+told = {} if sys.argv[1] == "mute" else {"JPY_PARENT_PID": str(os.getpid())}
+print(subprocess.Popen(sys.argv[2:], env={**os.environ, **told}).pid, flush=True)
+time.sleep(60)
+"""
+
+
+def adopter():
+    """Who becomes the parent of a process that has lost its own: process 1, or a manager of the user's session."""
+    orphan = "import os, time\nwhile os.getppid() == {0}: time.sleep(0.01)\nprint(os.getppid())"
+    command = f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', {orphan!r}.format(os.getpid())])"
+    return int(subprocess.run([sys.executable, "-S", "-c", command], capture_output=True, text=True, check=True, timeout=30).stdout)
 
 
 def marked(mark):
@@ -320,20 +333,32 @@ def marked(mark):
 def test_a_kernel_whose_start_is_cut_off_leaves_no_process(front, tmp_path, whom):
     moments = random.Random(5)
     file = tmp_path / "connection.json"
-    for _ in range(6):
+    file.touch(0o600)
+    # The first while Node itself starts: nothing of the kernel has yet looked who its parent is.
+    mute = "mute" if adopter() == 1 else "told"
+    for told, moment in [("told", 0), (mute, 0), (mute, 0.05), *(("told", moments.random() * 0.5) for _ in range(4))]:
         file.write_text(json.dumps(connection()))
         mark = uuid.uuid4().hex
-        command = [sys.executable, "-S", "-c", STARTER, *front, file]
-        starter = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "WHETSTONE_TEST_MARK": mark})
+        command = [sys.executable, "-S", "-c", STARTER, told, *front, file]
+        env = {name: value for name, value in os.environ.items() if name != "JPY_PARENT_PID"}
+        starter = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**env, "WHETSTONE_TEST_MARK": mark})
         kernel = int(starter.stdout.readline())
-        time.sleep(moments.random() * 0.5)
-        os.kill(kernel if whom == "the front" else starter.pid, signal.SIGKILL)
-        if whom == "the front":
-            assert wait_until_gone([pid for pid in marked(mark) if pid != starter.pid]) == []
-        starter.kill()
-        starter.wait()
-        starter.stdout.close()
-        assert wait_until_gone(marked(mark)) == []
+        try:
+            time.sleep(moment)
+            os.kill(kernel if whom == "the front" else starter.pid, signal.SIGKILL)
+            if whom == "the front":
+                assert wait_until_gone([pid for pid in marked(mark) if pid != starter.pid]) == []
+            starter.kill()
+            starter.wait()
+            assert wait_until_gone([kernel]) == []
+            assert wait_until_gone(marked(mark)) == []
+        finally:
+            starter.stdout.close()
+            for pid in [starter.pid, *marked(mark)]:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
 
 
 SLOW_CHECK = "type Grow<N extends number, T extends 0[] = []> = T['length'] extends N ? T : Grow<N, [...T, 0]>;\n" + "\n".join(
