@@ -72,7 +72,8 @@ def pytest_runtest_logreport(report):
     path = os.environ.get("SUITE_REPORT")
     if path is None or (report.when != "call" and report.passed):
         return
-    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    why = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(crash, "message", "")
     with open(path, "a") as file:
         print(json.dumps({"id": report.nodeid, "outcome": report.outcome, "why": why}), file=file)
 
@@ -128,7 +129,13 @@ def shared():
 
 
 @pytest.fixture
-def subject(request, limit, start_subject, shared):
+def subject(ready, limit):
+    """The kernel that a test asks; the time limit is that of the test alone."""
+    return ready
+
+
+@pytest.fixture
+def ready(request, start_subject, shared):
     """
     One kernel for the tests of a module; a fresh one after a test that failed, so that none suffers from another's. It has run a cell: what a kernel
     loads then, while its output comes late, is not what is asked.
@@ -143,11 +150,16 @@ def subject(request, limit, start_subject, shared):
 
 
 @pytest.fixture
-def own_subject(limit, start_subject):
-    """A kernel for one test, which may end it."""
+def fresh(start_subject):
     kernel = start_subject()
     yield kernel
     kernel.__exit__()
+
+
+@pytest.fixture
+def own_subject(fresh, limit):
+    """A kernel for one test, which may end it."""
+    return fresh
 
 
 @pytest.fixture
