@@ -9,6 +9,8 @@ export type Pass = "forward" | "backward" | "recomputed";
 export interface Call {
   /** the op as the user called it; undefined outside of ops */
   op?: string;
+  /** the scope of that call, another object at each */
+  scope?: object;
   pass: Pass;
   /** of what a gradient is being computed */
   of?: Origin;
@@ -29,25 +31,26 @@ type Gradient = (dys: unknown) => Record<string, () => unknown>;
 
 const engine = tf.engine() as unknown as Engine;
 let origin: Origin | undefined;
-let framesOf: (() => string[]) | undefined;
+let framesOf: ((call: Call) => string[]) | undefined;
 
 /** The op that is running. */
 export function currentCall(): Call {
   const { scopeStack } = engine.state;
-  let op: string | undefined;
+  let scope: { name: string } | undefined;
   let backward = false;
   let pass: Pass = "forward";
-  for (const { name } of scopeStack) {
-    if (name === "backward") {
+  for (const each of scopeStack) {
+    if (each.name === "backward") {
       backward = true;
       pass = "backward";
-      op = undefined;
-    } else if (name === "forward") {
+      scope = undefined;
+    } else if (each.name === "forward") {
       if (backward) pass = "recomputed";
-      op = undefined;
-    } else if (op === undefined && typeof name === "string" && name.endsWith("__op")) op = name.slice(0, -4);
+      scope = undefined;
+    } else if (scope === undefined && typeof each.name === "string" && each.name.endsWith("__op")) scope = each;
   }
-  return pass === "forward" ? { op, pass } : { op, pass, of: origin };
+  const op = scope?.name.slice(0, -4);
+  return pass === "forward" ? { op, scope, pass } : { op, scope, pass, of: origin };
 }
 
 /** The function of tfjs that a kernel's name stands for, where tfjs marks it as no op: `fill`, not Fill. */
@@ -73,13 +76,15 @@ export function observeGradients(): void {
 }
 
 /** Lets origins have the user's lines, until it is called with nothing. */
-export function askFrames(ask: (() => string[]) | undefined): void {
+export function askFrames(ask: ((call: Call) => string[]) | undefined): void {
   framesOf = ask;
 }
 
 function originOf(kernel: string): Origin {
-  const op = currentCall().op ?? asWritten(kernel.replace(/__op$/, ""));
-  return framesOf ? { op, frames: framesOf() } : { op };
+  const call = currentCall();
+  // A function with a gradient of its own has the name of the scope that it is in.
+  const op = call.op ?? (tf.getKernel(kernel, tf.getBackend()) ? asWritten(kernel) : "customGrad");
+  return framesOf ? { op, frames: framesOf(call) } : { op };
 }
 
 function within(gradient: Gradient, of: Origin): Gradient {

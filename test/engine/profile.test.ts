@@ -115,6 +115,11 @@ describe("profile", function () {
     assert.equal(later.jit[0].programs, 0);
     const again = later.rows.find(({ kind, op, pass }) => kind === "xla" && op === "matMul" && pass === "forward")!;
     assert.equal(again.line, product.line);
+    const event = later.events.find(({ kind, op, pass }) => kind === "xla" && op === "matMul" && pass === "forward")!;
+    assert.deepEqual(
+      event.frames.slice(0, 3).map((frame) => Number(/(\d+)\)?$/.exec(frame)?.[1])),
+      [lineOf("// line of the product"), lineOf("valueAndGrad(loss)(w, x);"), lineOf("const later = profile(() =>")],
+    );
     assert.match(bundle(later)["text/plain"], /jit\(update\): 1 calls, ran in [\d.]+ ms, its ops took/);
     later.value.dispose();
   });
