@@ -52,8 +52,8 @@ export interface Cluster {
   barrier(): void;
   health(): Promise<Health[]>;
   /**
-   * Ends what other processes wait for with an error that has this reason; the cluster is of no use any more. Over TensorFlow's
-   * transport those that call a collective later are told when this process ends.
+   * Ends what all processes wait for with an error that has this reason; the cluster is of no use any more. Over TensorFlow's
+   * transport, which hands an abort on to some of those who wait only, the others are told when this process ends.
    */
   abort(reason?: string): void;
   /** Leaves the cluster. The process may end without it. */

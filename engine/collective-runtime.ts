@@ -11,7 +11,7 @@ export interface CollectiveRuntime {
   answers(task: string, milliseconds: number): boolean;
   /** The same without blocking the event loop. */
   answersAsync(task: string, milliseconds: number): Promise<boolean>;
-  /** Ends what this process waits for, all that it will ask for, and what others ask of it at this moment, with this reason. */
+  /** Ends what this process waits for, and all that it will ask for, with this reason. */
   abort(reason: string): void;
 }
 

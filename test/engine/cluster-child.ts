@@ -136,12 +136,11 @@ const everything: Record<string, () => unknown> = {
   abort: async () => {
     group.barrier();
     if (rank !== 1) return failing(() => group.allReduce(tf.ones([3])));
-    // TensorFlow tells those who wait already.
-    await setTimeout(3000);
+    await setTimeout(1000);
     group.abort("the loss is not a number");
     const failed = failing(() => group.allReduce(tf.ones([3])));
-    // Ending at once would be another reason.
-    await setTimeout(1000);
+    // Its end would be another reason.
+    await setTimeout(3000);
     return failed;
   },
   /** Process 1 ends at the tenth call. */
