@@ -47,7 +47,7 @@ function keepingTurns<T>(call: () => T): T {
 }
 
 /** Lets Dawn process what has happened. */
-function takeTurns(): void {
+export function takeTurns(): void {
   for (const turn of turns.splice(0)) keepingTurns(turn);
 }
 

@@ -37,6 +37,8 @@ const onTheHost = [
 ];
 
 export function registerWebGpuKernels(): void {
+  if (tf.getKernel("BitwiseAnd", "webgpu")) return; // an earlier load of the engine has done it
+
   for (const name of onTheHost) replace(name, (backend, inputs, attrs) => runOnHost(name, backend, inputs, attrs));
   replace("StridedSlice", (backend, inputs: Inputs, attrs, original) =>
     stridedSlice(inputs.x, attrs, (plain) =>

@@ -1,7 +1,7 @@
 // A GPU of any vendor: tfjs' WebGPU backend on Dawn, which drives Vulkan (Linux), Metal (macOS) and Direct3D 12 (Windows) from Node.
 // Eager only. What tfjs 4.22 has for the browser is replaced: values can be read in place, dataSync included.
 import * as tf from "@tensorflow/tfjs-core";
-import { type GpuBuffer, type GpuDevice, map, mapNow, requestAdapter, requestDevice } from "./dawn.ts";
+import { type GpuBuffer, type GpuDevice, map, mapNow, requestAdapter, requestDevice, takeTurns } from "./dawn.ts";
 import { mendProgram, registerWebGpuKernels } from "./webgpu-kernels.ts";
 
 interface Data {
@@ -16,6 +16,8 @@ interface Data {
 /** The parts of tfjs' backend that we use or replace. */
 export interface WebGpuBackend extends tf.KernelBackend {
   readonly device: GpuDevice;
+  /** why the device is of no use any more */
+  readonly lost: Error | undefined;
   pipelineCache: Record<string, unknown>;
   readonly tensorMap: { get(id: object): Data; has(id: object): boolean };
   readonly bufferManager: {
@@ -61,6 +63,7 @@ function backendClass(Base: Base): Base {
   return class extends Base {
     /** what went wrong in the call of Dawn that was the last */
     #failure: Error | undefined;
+    override lost: Error | undefined;
     // Keyed by dataId: every tensor that shares the data holds that object.
     readonly #abandoned: FinalizationRegistry<Data>;
 
@@ -70,8 +73,8 @@ function backendClass(Base: Base): Base {
         event.preventDefault(); // Dawn prints it otherwise
         this.#failure ??= event.error;
       });
-      device.lost.then(({ reason, message }) => {
-        if (reason !== "destroyed") this.#failure = new Error(`the GPU was lost: ${message.split("\n")[0]}`);
+      device.lost.then(({ message }) => {
+        this.#lose(message);
       });
       this.#abandoned = new FinalizationRegistry((data) => {
         const { resource } = data;
@@ -196,7 +199,9 @@ function backendClass(Base: Base): Base {
       if (known) return known;
       let mapped: Promise<void> | undefined;
       const take = this.#download(dataId, (buffer) => {
-        mapped = map(buffer);
+        mapped = map(buffer).catch((error) => {
+          throw this.#lose(error.message);
+        });
       });
       await mapped;
       return this.#keep(dataId, take);
@@ -222,7 +227,11 @@ function backendClass(Base: Base): Base {
       this.endComputePassEncoder();
       this.commandEncoder!.copyBufferToBuffer(resource, 0, staging, 0, resource.size);
       this.submitQueue();
-      wait(staging);
+      try {
+        wait(staging);
+      } catch (error) {
+        throw this.#lose((error as Error).message);
+      }
       return () => {
         const bytes = staging.getMappedRange().slice(0);
         staging.unmap();
@@ -239,7 +248,14 @@ function backendClass(Base: Base): Base {
       return values;
     }
 
+    #lose(message: string): Error {
+      const cure = 'its tensors are gone; useDevice("webgpu") opens it again';
+      this.lost ??= new Error(`the GPU was lost (${message.split("\n")[0]}): ${cure}`);
+      return this.lost;
+    }
+
     #check(): void {
+      if (this.lost) throw this.lost;
       const failure = this.#failure;
       this.#failure = undefined;
       if (!failure) return;
@@ -250,18 +266,24 @@ function backendClass(Base: Base): Base {
   } as unknown as Base;
 }
 
-let registered: Promise<void> | undefined;
+let opening: Promise<void> | undefined;
 
-/** Registers the backend "webgpu" once. Throws where there is no adapter: `findAdapter` in webgpu-adapter.ts tells why. */
-export function registerWebGpu(): Promise<void> {
-  registered ??= open().catch((error) => {
-    registered = undefined;
-    throw error;
+/**
+ * Registers the backend "webgpu", again where its device was lost. Throws where there is no adapter: `findAdapter` in
+ * webgpu-adapter.ts tells why.
+ */
+export async function registerWebGpu(): Promise<void> {
+  takeTurns(); // a loss is told then
+  await undefined;
+  const there = tf.findBackend("webgpu") as unknown as WebGpuBackend | null;
+  if (there && !there.lost) return;
+  opening ??= open(there !== null).finally(() => {
+    opening = undefined;
   });
-  return registered;
+  await opening;
 }
 
-async function open(): Promise<void> {
+async function open(again: boolean): Promise<void> {
   const { default: tfjs } = (await import("@tensorflow/tfjs-backend-webgpu" as string)) as {
     default: { WebGPUBackend: Base };
   };
@@ -269,6 +291,7 @@ async function open(): Promise<void> {
   const adapter = await requestAdapter();
   if (!adapter) throw new Error("WebGPU: the adapter is gone");
   const device = await requestDevice(adapter);
+  if (again) tf.removeBackend("webgpu");
   tf.registerBackend(
     "webgpu",
     () => withNavigator(() => new Backend(device, adapter.info) as unknown as tf.KernelBackend),

@@ -190,9 +190,19 @@ async function ops() {
   }
   const after = Array.from(tf.add(a, 1).dataSync());
   const abandoned = await heldByAbandoned();
+  const onLostGpu = tf.fill([50, 50], 2);
+  (tf.backend() as unknown as { device: { destroy(): void } }).device.destroy();
+  for (const name of ["lost", "lost for good"]) {
+    await onLostGpu.data().catch((error: Error) => {
+      errors[name] = error.message;
+    });
+  }
+  await useDevice("webgpu");
+  const again = Array.from(tf.add(tf.tensor1d([1, 2]), 1).dataSync());
   // Work in flight at the end must not keep the process.
-  for (let i = 0; i < 40; i++) tf.matMul(a, b);
-  return { faults, errors, after, abandoned, listed: await devices() };
+  const [c, d] = [tf.ones([64, 64]), tf.ones([64, 64])];
+  for (let i = 0; i < 40; i++) tf.matMul(c, d);
+  return { faults, errors, after, again, abandoned, listed: await devices() };
 }
 
 /** Bytes on the GPU that 20 MB of tensors which nobody holds still take after a garbage collection. */

@@ -61,12 +61,15 @@ describe("webgpu", function () {
   });
 
   it("runs what recipes are made of as the CPU does, draws the same random bits, and explains errors", async () => {
-    const { faults, errors, after, abandoned, listed } = await child("ops");
+    const { faults, errors, after, again, abandoned, listed } = await child("ops");
     assert.deepEqual(faults, []);
     assert.match(errors["too large"], /^fill: no memory for float32\[100000,100000\] \(40\.0 GB\).*webgpu-child\.ts/);
     assert.match(errors.shapes, /^matMul: .*\[2,3\].*\[2,3\]/);
     assert.match(errors.disposed, /disposed/);
     assert.deepEqual(after, [2, -1, 4, 1.5, 3, 0]);
+    assert.match(errors.lost, /^the GPU was lost.*useDevice\("webgpu"\)/);
+    assert.equal(errors["lost for good"], errors.lost);
+    assert.deepEqual(again, [2, 3]);
     // Two may still be written down in a register or a stack.
     assert.ok(abandoned <= 2 * 2 ** 20, `${abandoned} bytes of tensors that nobody holds`);
     const { name, active } = listed.find(({ type }: { type: string }) => type === "webgpu");
