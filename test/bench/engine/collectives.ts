@@ -35,7 +35,7 @@ async function* allReduce(): AsyncGenerator<Row> {
       [64, 4],
     ]) {
       const times = { ours: [] as number[], ring: [] as number[], gloo: [] as number[] };
-      for (let round = -1; round < ROUNDS; round++) {
+      for (let round = -2; round < ROUNDS; round++) {
         const taken = {
           ours: await ours.run(`reduce ${megabytes} ${repeats}`),
           gloo: await gloo.run(`${megabytes} ${repeats}`),
@@ -69,7 +69,7 @@ async function* scaling(): AsyncGenerator<Row> {
   const [one, two] = [await engine(1), await engine(2)];
   try {
     const times = { one: [] as number[], two: [] as number[], apart: [] as number[] };
-    for (let round = -1; round < ROUNDS; round++) {
+    for (let round = -2; round < ROUNDS; round++) {
       const taken = {
         one: await one.run(`apart ${STEPS}`),
         two: await two.run(`step ${STEPS}`),
