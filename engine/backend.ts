@@ -8,6 +8,7 @@ import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
 import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
+import { OnKeys } from "./on-keys.ts";
 import { registerCopyTo } from "./placement.ts";
 import { smallerFirst } from "./products.ts";
 import { registerAnew } from "./register.ts";
@@ -30,9 +31,22 @@ interface NodeBackend {
     dtype: tf.DataType,
     refCount: number,
   ): void;
-  tensorMap: { get(dataId: object): { id: number; refCount: number } | undefined };
+  disposeData(dataId: object, force?: boolean): boolean;
+  tensorMap: {
+    get(dataId: object): { id: number; refCount: number } | undefined;
+    has(dataId: object): boolean;
+    data: unknown;
+  };
 }
 const NodeBackend = NodeJSKernelBackend as unknown as new (binding: Binding, packageName: string) => NodeBackend;
+
+/** What knows the binding's id of some data, and does not hold its key. */
+interface Watched {
+  id: number;
+}
+
+/** most tensors that are made between two sweeps */
+const SWEEP = 256;
 
 /** tfjs-node's backend, with tensors freed when nobody holds them any more. */
 export class TensorFlowBackend extends NodeBackend {
@@ -40,17 +54,22 @@ export class TensorFlowBackend extends NodeBackend {
   /** values written by JavaScript while tracing: constants of the graph */
   readonly literals = new WeakSet<object>();
   // Keyed by dataId: every tensor that shares the data (reshape, clone) holds that object.
-  readonly #abandoned: FinalizationRegistry<{ id: number }>;
+  readonly #abandoned: FinalizationRegistry<Watched>;
+  readonly #registered = new WeakSet<object>();
+  /** data that was made since the last sweep, and what knows its id */
+  #fresh: object[] = [];
+  #records: Watched[] = [];
 
   constructor(native: Binding, cuda: boolean) {
     super(native, cuda ? "@tensorflow/tfjs-node-gpu" : "@tensorflow/tfjs-node");
     this.native = native;
+    this.tensorMap.data = new OnKeys();
     this.#abandoned = new FinalizationRegistry(({ id }) => native.deleteTensor(id));
   }
 
   override createOutputTensor(metadata: Metadata): tf.Tensor {
     const tensor = super.createOutputTensor(metadata);
-    this.#abandoned.register(tensor.dataId, metadata);
+    this.#watch(tensor.dataId, metadata);
     return tensor;
   }
 
@@ -71,7 +90,32 @@ export class TensorFlowBackend extends NodeBackend {
     if (values && this.native.scope() && isOutsideKernels()) this.native.destine(values);
     super.move(dataId, values, shape, dtype, refCount);
     // The record gets its id when the values are first used, and does not hold the key.
-    this.#abandoned.register(dataId, this.tensorMap.get(dataId)!);
+    this.#watch(dataId, this.tensorMap.get(dataId)!);
+  }
+
+  // A finalizer costs as much as an op, and its record stays until the event loop turns, so only what lives on gets one: most
+  // tensors are disposed before the next sweep, and until then nothing could be finalized.
+  #watch(dataId: object, record: Watched): void {
+    const count = this.#fresh.push(dataId);
+    this.#records.push(record);
+    if (count === 1) setImmediate(this.#sweep).unref();
+    else if (count >= SWEEP) this.#sweep();
+  }
+
+  readonly #sweep = () => {
+    this.#fresh.forEach((dataId, i) => {
+      if (!this.tensorMap.has(dataId)) return;
+      this.#registered.add(dataId);
+      this.#abandoned.register(dataId, this.#records[i], dataId);
+    });
+    this.#fresh = [];
+    this.#records = [];
+  };
+
+  override disposeData(dataId: object, force?: boolean): boolean {
+    const gone = super.disposeData(dataId, force);
+    if (gone && this.#registered.delete(dataId)) this.#abandoned.unregister(dataId);
+    return gone;
   }
 
   /** The binding's id of a tensor; writes it to the device first when it still waits in JavaScript. */
@@ -97,6 +141,9 @@ export async function registerTensorFlow(lib: LibTensorFlow): Promise<Binding> {
     () => new TensorFlowBackend(binding, lib.variant === "cuda") as unknown as tf.KernelBackend,
     3,
   );
+  const { state } = tf.engine();
+  if (state.tensorInfo instanceof WeakMap)
+    (state as { tensorInfo: unknown }).tensorInfo = new OnKeys(state.tensorInfo as WeakMap<object, object>);
   await registerPlainKernels();
   replaceKernels();
   registerMissingKernels();

@@ -3,6 +3,7 @@
 import { type LibTensorFlow, listNativeDevices } from "./libtensorflow.ts";
 import { mostInputs } from "./op-def.ts";
 import { watchPressure } from "./pressure.ts";
+import { slots } from "./slots.ts";
 
 export const TF_FLOAT = 1;
 export const TF_INT32 = 3;
@@ -97,8 +98,7 @@ export const describe = (entry: { shape: number[]; dtype: number }) =>
 export const dims = (shape: number[]) => BigInt64Array.from(shape, BigInt);
 
 export function createBinding(lib: LibTensorFlow) {
-  const entries = new Map<number, Entry>();
-  let nextId = 1;
+  const entries = slots<Entry>();
   let tracer: Tracer | undefined;
   let device = "";
   let liveBytes = 0;
@@ -141,8 +141,7 @@ export function createBinding(lib: LibTensorFlow) {
   const madeAt = ({ device, placed }: Place) => (several ? { device: device || first, placed } : undefined);
 
   function add(entry: Entry): Metadata {
-    const id = nextId++;
-    entries.set(id, entry);
+    const id = entries.add(entry);
     if (entry.handle !== undefined) {
       liveBytes += bytesOf(entry);
       if (liveBytes > peakBytes) peakBytes = liveBytes;
@@ -448,7 +447,7 @@ export function createBinding(lib: LibTensorFlow) {
     executeOp: executeOp as any,
     executeRaw,
     isUsingGpuDevice: () => gpu !== undefined && !device.includes("CPU"),
-    getNumOfTensors: () => entries.size,
+    getNumOfTensors: entries.size,
     getNumOfSavedModels: () => 0,
     loadSavedModel: unsupported,
     deleteSavedModel: unsupported,
@@ -478,7 +477,7 @@ export function createBinding(lib: LibTensorFlow) {
       if (several && scope) destined.set(values, scope);
     },
     memory: () => ({
-      numHandles: entries.size,
+      numHandles: entries.size(),
       liveBytes,
       peakBytes,
       byDevice: devices.map(({ name, memoryBytes }) => ({

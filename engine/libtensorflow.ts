@@ -1,6 +1,6 @@
 // TensorFlow's C API by FFI: finds the shared libraries, loads them quietly and declares the functions the engine calls.
 // Signatures follow tensorflow/c/c_api.h and tensorflow/c/eager/c_api.h of TensorFlow 2.21. Pointers are bigints.
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { devNull, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import koffi from "koffi";
@@ -171,6 +171,7 @@ export function loadLibTensorFlow(dir: string): LibTensorFlow {
     const dump = `--xla_dump_to=${hloFolder} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=${HLO_MARK}`;
     process.env.XLA_FLAGS = `${process.env.XLA_FLAGS ?? ""} ${dump}`.trim();
   }
+  keepPrograms();
   prepareStack();
   const versionFile = join(dir, "version.json");
   const variant = existsSync(versionFile) ? JSON.parse(readFileSync(versionFile, "utf8")).variant : "cpu";
@@ -238,6 +239,14 @@ function switchOfTF32(framework: ReturnType<typeof koffi.load>): ((enabled: bool
   } catch {
     return undefined;
   }
+}
+
+// XLA writes what it compiled into the folder WHETSTONE_XLA_CACHE and takes it from there in the next process.
+function keepPrograms(): void {
+  const folder = process.env.WHETSTONE_XLA_CACHE;
+  if (!folder || process.env.TF_XLA_FLAGS?.includes("persistent_cache_directory")) return;
+  mkdirSync(folder, { recursive: true });
+  process.env.TF_XLA_FLAGS = `${process.env.TF_XLA_FLAGS ?? ""} --tf_xla_persistent_cache_directory=${folder}`.trim();
 }
 
 // Whatever the log level, loading writes to stderr that oneDNN is in use (on CPUs with VNNI), and the CUDA build that there is
