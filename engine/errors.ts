@@ -5,6 +5,7 @@ import { checks } from "./checks.ts";
 import { finish, isFinished } from "./finished.ts";
 import { callSite } from "./frame.ts";
 import { replace } from "./replace.ts";
+import { asWritten } from "./scopes.ts";
 
 export { finish };
 
@@ -92,12 +93,6 @@ function explain(error: unknown, kernel: string, inputs: object): unknown {
   error.stack = error.stack?.replace(error.message, () => text);
   error.message = text;
   return finish(error);
-}
-
-/** The function of tfjs that a kernel's name stands for, where tfjs marks it as no op: `fill`, not Fill. */
-function asWritten(kernel: string): string {
-  const names = [`${kernel[0].toLowerCase()}${kernel.slice(1)}`, kernel.toLowerCase()];
-  return names.find((name) => name in tf) ?? kernel;
 }
 
 /** Adds the user's line to an error that has none yet: tfjs' own checks stop before a kernel runs. */

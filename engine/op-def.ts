@@ -1,5 +1,6 @@
 // What TensorFlow says of its ops: how many inputs one takes.
 import { type LibTensorFlow, readBuffer } from "./libtensorflow.ts";
+import { fields } from "./protobuf.ts";
 
 const counts = new Map<string, number>();
 
@@ -25,33 +26,4 @@ function inputsOf(opDef: Uint8Array): number {
   const inputs = fields(opDef).filter(({ field }) => field === 2);
   const isList = inputs.some(({ bytes }) => fields(bytes!).some(({ field }) => field === 5 || field === 6));
   return isList ? Number.POSITIVE_INFINITY : inputs.length;
-}
-
-/** The fields of a protobuf message; `bytes` of those that have a length. */
-function fields(message: Uint8Array): { field: number; bytes?: Uint8Array }[] {
-  const found: { field: number; bytes?: Uint8Array }[] = [];
-  let at = 0;
-  const varint = () => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = message[at++];
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  while (at < message.length) {
-    const tag = varint();
-    const field = Math.floor(tag / 8);
-    const wire = tag % 8;
-    if (wire === 2) {
-      const length = varint();
-      found.push({ field, bytes: message.subarray(at, at + length) });
-      at += length;
-      continue;
-    }
-    if (wire === 0) varint();
-    else at += wire === 1 ? 8 : 4;
-    found.push({ field });
-  }
-  return found;
 }

@@ -24,6 +24,8 @@ export interface Origin {
 }
 
 interface Engine {
+  /** that of TensorFlow has a binding, which knows of the open trace */
+  backend: { native?: { tracer?(): unknown } };
   state: { scopeStack: { name: string }[]; activeTape: { gradient?: Gradient }[] };
   addTapeNode(kernel: string, ...rest: unknown[]): void;
 }
@@ -70,7 +72,9 @@ export function observeGradients(): void {
         addTapeNode.call(this, kernel, ...rest);
         const tape = this.state.activeTape;
         const node = tape[tape.length - 1];
-        if (node.gradient) node.gradient = within(node.gradient, originOf(kernel));
+        // Eagerly nobody asks but a profile.
+        if (node.gradient && (framesOf || this.backend.native?.tracer?.()))
+          node.gradient = within(node.gradient, originOf(kernel));
       },
   );
 }
