@@ -31,7 +31,7 @@ export { flops } from "./flops.ts";
 export * as fused from "./fused.ts";
 export { valueAndGrad } from "./grad.ts";
 export { fromInt64, toInt64 } from "./integers.ts";
-export type { JitOptions, Jitted } from "./jit.ts";
+export type { Async, CallOptions, JitOptions, Jitted } from "./jit.ts";
 export { jit } from "./jit.ts";
 export type { Lowered } from "./lowered.ts";
 export { lowered } from "./lowered.ts";
