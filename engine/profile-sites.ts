@@ -21,7 +21,10 @@ export function framesNow({ scope }: Call): string[] {
   if (scope && scope === last?.scope) return last.frames;
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 60;
-  const { stack = "" } = new Error();
+  // No error is made: while an op runs, those are watched for the one that it throws.
+  const here: { stack?: string } = {};
+  Error.captureStackTrace(here, framesNow);
+  const { stack = "" } = here;
   Error.stackTraceLimit = limit;
   let frames = parsed.get(stack);
   if (!frames) {
