@@ -13,6 +13,8 @@ export interface Peer {
   about: string;
   /** does a step, gives its milliseconds */
   step(): Promise<number>;
+  /** does a step, gives the number that the script prints beside its milliseconds */
+  check(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -25,7 +27,7 @@ const keepFreedMemory = {
 
 /**
  * Starts a script of this folder, which prints `ready <version> <threads>` when it is, and for every line that it reads does a
- * step and prints its milliseconds.
+ * step and prints its milliseconds, and a number to check it by.
  */
 export async function startPeer(name: string, packages: string[], script: string, args: string[] = []): Promise<Peer> {
   const child = spawn(pythonWith(packages), [join(import.meta.dirname, script), ...args], {
@@ -39,12 +41,14 @@ export async function startPeer(name: string, packages: string[], script: string
     return String(value).split(" ");
   };
   const [, version, threads] = await read();
+  const step = async () => {
+    child.stdin.write("\n");
+    return (await read()).map(Number);
+  };
   return {
     about: `${name} ${version}, ${threads} threads, malloc that keeps memory,`,
-    async step() {
-      child.stdin.write("\n");
-      return Number((await read())[0]);
-    },
+    step: async () => (await step())[0],
+    check: async () => (await step())[1],
     async stop() {
       child.stdin.end();
       if (child.exitCode === null) await once(child, "exit");

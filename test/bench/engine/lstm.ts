@@ -1,0 +1,42 @@
+// A language model of LSTM layers (Hochreiter 1997) as pure functions of tensors, along the text by `scan`; lstm_torch.py is the
+// same model in PyTorch. Gates stand in PyTorch's order: input, forget, cell, output.
+import { fused, scan, tf } from "@whetstone/engine";
+
+export interface LstmConfig {
+  layers: number;
+  width: number;
+  ctx: number;
+  vocab: number;
+  batch: number;
+}
+
+export const config: LstmConfig = { layers: 2, width: 128, ctx: 128, vocab: 256, batch: 32 };
+
+/** Weights uniform within 1/sqrt(width), biases 0. */
+export function init({ layers, width: d, vocab }: LstmConfig, seed = 1): Record<string, tf.Tensor> {
+  const bound = 1 / Math.sqrt(d);
+  const draw = (...shape: number[]) => tf.randomUniform(shape, -bound, bound, "float32", seed++);
+  const params: Record<string, tf.Tensor> = { embed: draw(vocab, d), head: draw(d, vocab) };
+  for (let l = 0; l < layers; l++)
+    Object.assign(params, { [`${l}.ih`]: draw(d, 4 * d), [`${l}.hh`]: draw(d, 4 * d), [`${l}.b`]: tf.zeros([4 * d]) });
+  return params;
+}
+
+/** Mean loss of labels [T * B] for ids [T, B]: time comes first, as `scan` goes along it. */
+export function loss(p: Record<string, tf.Tensor>, cfg: LstmConfig, ids: tf.Tensor, labels: tf.Tensor): tf.Tensor {
+  const { layers, width: d, ctx: T, batch: B } = cfg;
+  let x: tf.Tensor = tf.gather(p.embed, tf.reshape(ids, [-1])); // [T B, d]
+  for (let l = 0; l < layers; l++) {
+    const inputs = tf.reshape(tf.add(tf.matMul(x, p[`${l}.ih`]), p[`${l}.b`]), [T, B, 4 * d]);
+    const zero = tf.zeros([B, d]);
+    const cell = ([h, c]: tf.Tensor[], input: tf.Tensor): [tf.Tensor[], tf.Tensor] => {
+      const [i, f, g, o] = tf.split(tf.add(input, tf.matMul(h, p[`${l}.hh`])), 4, 1);
+      const next = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
+      const out = tf.mul(tf.sigmoid(o), tf.tanh(next));
+      return [[out, next], out];
+    };
+    const [, outs] = scan(cell, [zero, zero], inputs);
+    x = tf.reshape(outs, [T * B, d]);
+  }
+  return tf.mean(fused.softmaxCrossEntropy(tf.matMul(x, p.head), labels));
+}
