@@ -90,7 +90,7 @@ def limit(request):
     if LIMIT == 0:
         yield
         return
-    seconds = 4 * LIMIT if "own_subject" in request.fixturenames else LIMIT
+    seconds = 6 * LIMIT if "own_subject" in request.fixturenames else LIMIT
 
     def give_up(*_):
         raise TimeoutError(f"no end after {seconds} s")

@@ -101,7 +101,7 @@ PYTHON = {
     "context declared": "from contextvars import ContextVar; import asyncio\nvariable = ContextVar('variable', default='default')",
     "context used": "async def later():\n    await asyncio.sleep(0.1); print(variable.get())\nvariable.set('set'); task = asyncio.create_task(later()); variable.set('changed'); await task",
     "counter": "n = 0",
-    "count": "n += 1\nn",
+    "count": "n += 1\nprint(n)",
     "hang in a loop": "while True: pass",
     "hang in a promise": "print('begun', flush=True); import asyncio; await asyncio.sleep(30)",
     "kernel's comm": "from comm import create_comm\nc = create_comm('suite.target', comm_id='from-the-kernel', data={'a': 1})\n"
@@ -190,7 +190,7 @@ TYPESCRIPT = {
     "context used": "const later = async () => { await new Promise((r) => setTimeout(r, 100)); console.log(variable.getStore()) };\n"
     "variable.enterWith('set'); const task = later(); variable.enterWith('changed'); await task",
     "counter": "let n = 0",
-    "count": "n += 1\nn",
+    "count": "n += 1\nconsole.log(n)",
     "hang in a loop": "for (;;) {}",
     "hang in a promise": "console.log('begun'); await new Promise((r) => setTimeout(r, 30_000))",
     "kernel's comm": None,

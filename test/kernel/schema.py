@@ -146,16 +146,23 @@ HEADER = Draft202012Validator(fields({"msg_id": text, "msg_type": text, "session
 WITHOUT_PARENT = {"iopub_welcome"}
 
 
+def misfits(part, validator, value):
+    """What is wrong with a part of a message, with its place."""
+    for error in validator.iter_errors(value):
+        place = "".join(f"[{step!r}]" for step in error.absolute_path)
+        yield f"{part}{place}: {error.message}"
+
+
 def faults(message):
     """What a message has that the specification does not allow, one line each; none for a message it does not know."""
     kind, header, parent = message["msg_type"], message["header"], message["parent_header"]
-    found = [f"header: {error.message}" for error in HEADER.iter_errors(header)]
+    found = list(misfits("header", HEADER, header))
     if "date" not in header:
         found.append("header: 'date' is a required property")
     if not found and tuple(int(part) for part in re.findall(r"\d+", header["version"])[:2]) < (5, 0):
         found.append(f"header: version {header['version']}")
     if parent:
-        found += [f"parent_header: {error.message}" for error in HEADER.iter_errors(parent)]
+        found += misfits("parent_header", HEADER, parent)
     elif kind.endswith("_reply"):
         found.append("parent_header: a reply has one")
     if parent and kind in WITHOUT_PARENT:
@@ -163,7 +170,5 @@ def faults(message):
     if not isinstance(message["metadata"], dict):
         found.append("metadata: is no object")
     if kind in VALIDATORS:
-        for error in VALIDATORS[kind].iter_errors(message["content"]):
-            place = "".join(f"[{part!r}]" for part in error.absolute_path)
-            found.append(f"{kind}{place}: {error.message}")
+        found += misfits(kind, VALIDATORS[kind], message["content"])
     return found
