@@ -1,5 +1,7 @@
-// The door to pre-trained models: a folder in Hugging Face's form or a GGUF file in, a function and its parameters out.
+// The door to pre-trained models: a folder in Hugging Face's form, a GGUF file or a name on a hub in, a function and its
+// parameters out.
 //   const { forward, tokenizer } = await fromPretrained("data/models/all-MiniLM-L6-v2");
+//   const model = await fromPretrained("HuggingFaceTB/SmolLM2-135M-Instruct", { revision: "main" });
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
@@ -20,6 +22,7 @@ import * as bert from "./bert.ts";
 import { gptConfig, hfConfig } from "./config.ts";
 import { fromGGUF } from "./gguf.ts";
 import * as gpt from "./gpt.ts";
+import { download, type HubOptions, isHubId } from "./hub.ts";
 import { type TextTokenizer, textTokenizer, tokenizerOfGGUF } from "./tokenizer.ts";
 
 export interface Meta {
@@ -53,12 +56,21 @@ export type Pretrained = GPT | Bert;
 
 /**
  * A GPT-2, Llama (SmolLM2, ...) or BERT (MiniLM, ...) from a folder with config.json, safetensors (one file or sharded)
- * and tokenizer.json, or from a GGUF file. What was saved by `save` is checked against its hashes. Throws FormatError for
- * files that are damaged; refuses pickles, which are programs.
+ * and tokenizer.json, from a GGUF file, or by its name `org/name` from a hub through the cache (hub.ts; the options are for
+ * that). What was saved by `save` is checked against its hashes. Throws FormatError for files that are damaged, HubError
+ * for what the hub refuses; refuses pickles, which are programs.
  */
-export async function fromPretrained(path: string): Promise<Pretrained> {
-  if (!existsSync(path))
-    throw new Error(`${path} is not there; \`hf download ORG/NAME --local-dir ${path}\` brings a model from the hub.`);
+export async function fromPretrained(path: string, options: HubOptions = {}): Promise<Pretrained> {
+  if (!existsSync(path)) {
+    if (isHubId(path)) {
+      const { folder, file } = await download(path, options);
+      return fromPretrained(file ? join(folder, file) : folder);
+    }
+    throw new Error(
+      `${path} is not there; \`hf download ORG/NAME --local-dir ${path}\` brings a model from the hub, ` +
+        'as fromPretrained("ORG/NAME") does into the cache.',
+    );
+  }
   if (statSync(path).isDirectory()) return fromFolder(path);
   refusePickle(path);
   if (extname(path) === ".gguf") return fromFile(path);
