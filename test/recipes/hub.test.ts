@@ -29,6 +29,7 @@ const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const small = readFileSync(join(import.meta.dirname, "../fixtures/small.gguf"));
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const text = (value: unknown) => Buffer.from(JSON.stringify(value));
+const variables = ["HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"];
 const cfg = { layers: 1, dim: 64, heads: 2, ctx: 8, vocab: 13 };
 
 describe("hub", function () {
@@ -38,7 +39,7 @@ describe("hub", function () {
   let cacheDir: string;
   const files: Record<string, Uint8Array> = {};
   const repositories: Record<string, Repository> = {};
-  const env = { ...process.env };
+  const env = variables.map((name) => [name, process.env[name]] as const);
   const params = initGPT(cfg, rng(1));
   const options = () => ({ endpoint: hub.url, cacheDir });
   const store = (id: string) => join(cacheDir, `models--${id.replace("/", "--")}`);
@@ -74,18 +75,13 @@ describe("hub", function () {
     hub.cuts = [];
     hub.ranges = true;
     hub.answer = () => false;
-    for (const name of [
-      "HF_TOKEN",
-      "HF_ENDPOINT",
-      "HF_HUB_OFFLINE",
-      "HF_HUB_CACHE",
-      "HUGGINGFACE_HUB_CACHE",
-      "HF_HOME",
-    ])
-      delete process.env[name];
+    for (const name of variables) delete process.env[name];
   });
   after(async () => {
-    process.env = env;
+    for (const [name, value] of env) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
     await hub?.close();
     rmSync(top, { recursive: true });
   });
@@ -314,6 +310,8 @@ describe("hub", function () {
       /no more requests for now \(status 429, no token\).*in 300 s; with a token/,
       429,
     );
+    const closed = await startHub({});
+    await closed.close();
     const warn = console.warn;
     const said: string[] = [];
     console.warn = (message) => said.push(message);
@@ -322,7 +320,7 @@ describe("hub", function () {
       assert.equal((await download("org/gpt", options())).folder, folder);
       assert.match(said[0], /status 500: try again later. org\/gpt is taken from the cache/);
       await says(download("org/none", options()), /answers .* with status 500/, 500);
-      const nowhere = { ...options(), endpoint: "http://127.0.0.1:1" };
+      const nowhere = { ...options(), endpoint: closed.url };
       assert.equal((await download("org/gpt", nowhere)).folder, folder);
       await says(download("org/none", nowhere), /cannot be reached \(.+\): check the network and HF_ENDPOINT/, 0);
     } finally {
