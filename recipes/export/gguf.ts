@@ -10,7 +10,7 @@ import type { Params } from "../core/params.ts";
 export type Value = number | bigint | boolean | string | Value[];
 
 /** How a tensor is stored: numbers in a block and bytes of it. */
-const types = {
+export const types = {
   F32: { code: 0, block: 1, bytes: 4 },
   F16: { code: 1, block: 1, bytes: 2 },
   Q4_0: { code: 2, block: 32, bytes: 18 },
