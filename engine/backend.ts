@@ -10,7 +10,7 @@ import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
 import { OnKeys } from "./on-keys.ts";
 import { registerCopyTo } from "./placement.ts";
-import { smallerFirst } from "./products.ts";
+import { byOneDnn, smallerFirst } from "./products.ts";
 import { registerAnew } from "./register.ts";
 import { keptAt, replace } from "./replace.ts";
 
@@ -64,7 +64,7 @@ export class TensorFlowBackend extends NodeBackend {
     super(native, cuda ? "@tensorflow/tfjs-node-gpu" : "@tensorflow/tfjs-node");
     this.native = native;
     this.tensorMap.data = new OnKeys();
-    this.#abandoned = new FinalizationRegistry(({ id }) => native.deleteTensor(id));
+    this.#abandoned = new FinalizationRegistry(({ id }) => native.deleteAbandoned(id));
   }
 
   override createOutputTensor(metadata: Metadata): tf.Tensor {
@@ -187,7 +187,7 @@ function replaceKernels() {
       backendName: "tensorflow",
       kernelFunc: (args) => {
         checkMatMul(args.inputs as Record<string, tf.TensorInfo>, args.attrs as Record<string, unknown>);
-        return (name === "BatchMatMul" && smallerFirst(args, kernelFunc)) || kernelFunc(args);
+        return (name === "BatchMatMul" && (byOneDnn(args) ?? smallerFirst(args, kernelFunc))) || kernelFunc(args);
       },
     });
   }

@@ -163,7 +163,6 @@ export function createBinding(lib: LibTensorFlow) {
     if (entry.handle === undefined) return;
     liveBytes -= bytesOf(entry);
     account(entry, -bytesOf(entry));
-    pressure.shrunk(liveBytes);
     lib.TFE_DeleteTensorHandle(entry.handle);
   }
 
@@ -434,6 +433,12 @@ export function createBinding(lib: LibTensorFlow) {
       if (!entry) return;
       if (entry.pins) entry.dropped = true;
       else free(id, entry);
+    },
+    /** Frees a tensor that nobody has disposed and nobody can reach. */
+    deleteAbandoned(id: number): void {
+      const entry = entries.get(id);
+      if (entry?.handle !== undefined) pressure.found(bytesOf(entry));
+      binding.deleteTensor(id);
     },
     tensorDataSync(id: number): any {
       const entry = get(id);
