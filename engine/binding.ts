@@ -3,6 +3,7 @@
 import { type LibTensorFlow, listNativeDevices } from "./libtensorflow.ts";
 import { mostInputs } from "./op-def.ts";
 import { watchPressure } from "./pressure.ts";
+import { readyOps } from "./ready-ops.ts";
 import { slots } from "./slots.ts";
 
 export const TF_FLOAT = 1;
@@ -110,6 +111,8 @@ export function createBinding(lib: LibTensorFlow) {
   const gpu = deviceNames.find((name) => name.startsWith("GPU"));
   const first = gpu ?? deviceNames[0];
   let chosen: Place = { device, placed: false };
+  // Where there is a choice of devices, an op has chosen one when it has been executed.
+  const ready = several ? undefined : readyOps(lib);
   /** the device of `withDevice` */
   let scope: string | undefined;
   /** values written by JavaScript that go to a device when they are first used */
@@ -268,6 +271,11 @@ export function createBinding(lib: LibTensorFlow) {
     }
   }
 
+  function addInput(op: bigint, handle: bigint, where: () => string): void {
+    lib.TFE_OpAddInput(op, handle, lib.status);
+    if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
+  }
+
   /** An op that is ready to be executed; it holds its inputs. The caller deletes it. */
   function newOp(
     name: string,
@@ -283,10 +291,7 @@ export function createBinding(lib: LibTensorFlow) {
       if (on) lib.TFE_OpSetDevice(op, `/device:${on}`, lib.status);
       for (const attr of attrs) setAttr(op, attr);
       if (xla) lib.TFE_OpSetAttrBool(op, "_XlaMustCompile", 1);
-      for (const handle of inputs) {
-        lib.TFE_OpAddInput(op, handle, lib.status);
-        if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
-      }
+      for (const handle of inputs) addInput(op, handle, where);
       return op;
     } catch (error) {
       lib.TFE_DeleteOp(op);
@@ -309,18 +314,55 @@ export function createBinding(lib: LibTensorFlow) {
     on = device,
   ): bigint[] {
     const op = newOp(name, attrs, inputs, xla, where, on);
+    try {
+      return execute(op, outputs, where);
+    } finally {
+      lib.TFE_DeleteOp(op);
+    }
+  }
+
+  function execute(op: bigint, outputs: number, where: () => string): bigint[] {
     if (handles.length < outputs) handles = new BigUint64Array(2 * outputs);
     count[0] = outputs;
     lib.TFE_Execute(op, handles, count, lib.status);
-    lib.TFE_DeleteOp(op);
     if (lib.TF_GetCode(lib.status) !== 0) lib.check(where());
-    const [made] = count;
+    const made = count[0];
     const results = outputs === 1 && made === 1 ? [handles[0]] : Array.from(handles.subarray(0, made));
     if (made !== outputs) {
       for (const handle of results) lib.TFE_DeleteTensorHandle(handle);
       throw new Error(`${where()} has ${made} outputs, ${outputs} were asked for`);
     }
     return results;
+  }
+
+  /** Runs an op that may be kept for the next call of its kind. */
+  function runKept(name: string, attrs: OpAttr[], inputs: Entry[], outputs: number): bigint[] {
+    const where = () => `${name}(${inputs.map(describe).join(", ")})`;
+    const kept = ready?.find(name, attrs, inputs);
+    if (kept) {
+      try {
+        for (const { handle } of inputs) addInput(kept.op, handle!, where);
+        return execute(kept.op, outputs, where);
+      } catch (error) {
+        ready!.drop(name, kept);
+        throw error;
+      }
+    }
+    checkCall(name, attrs, inputs);
+    const raw = inputs.map((entry) => entry.handle!);
+    const place = placeOf(inputs);
+    // A resource is an op's state.
+    if (!ready || inputs.some(({ dtype }) => dtype === TF_RESOURCE))
+      return run(name, attrs, raw, outputs, false, where, place.device);
+    const op = newOp(name, attrs, raw, false, where, place.device);
+    try {
+      const results = execute(op, outputs, where);
+      ready.keep(name, attrs, inputs, op);
+      return results;
+    } catch (error) {
+      lib.TFE_DeleteOp(op);
+      throw error;
+    }
   }
 
   function entryOf(handle: bigint): Entry {
@@ -343,25 +385,16 @@ export function createBinding(lib: LibTensorFlow) {
   /** Runs or traces an op; its outputs keep TensorFlow's dtypes, int64 and uint8 among them. */
   function executeRaw(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
     const inputs = inputIds.map(get);
-    checkCall(name, attrs, inputs);
-    let results: Entry[];
     if (tracer) {
-      results = tracer.executeOp(name, attrs, inputs, outputs);
-    } else {
-      const foreign = inputs.find((entry) => entry.handle === undefined);
-      if (foreign) throw foreign.tracer!.refuse(`use a value of a finished jit trace in ${name}`);
+      checkCall(name, attrs, inputs);
+      return tracer.executeOp(name, attrs, inputs, outputs).map(add);
+    }
+    for (const entry of inputs)
+      if (entry.handle === undefined) throw entry.tracer!.refuse(`use a value of a finished jit trace in ${name}`);
+    const results = runKept(name, attrs, inputs, outputs).map(entryOf);
+    if (several) {
       const place = placeOf(inputs);
-      const handles = run(
-        name,
-        attrs,
-        inputs.map((entry) => entry.handle!),
-        outputs,
-        false,
-        () => `${name}(${inputs.map(describe).join(", ")})`,
-        place.device,
-      );
-      results = handles.map(entryOf);
-      if (several) for (const entry of results) Object.assign(entry, madeAt(place));
+      for (const entry of results) Object.assign(entry, madeAt(place));
     }
     return results.map(add);
   }

@@ -48,6 +48,7 @@ const signatures = {
   TFE_DeleteOp: "void TFE_DeleteOp(void *op)",
   TFE_OpSetDevice: "void TFE_OpSetDevice(void *op, const char *device, void *status)",
   TFE_OpAddInput: "void TFE_OpAddInput(void *op, void *handle, void *status)",
+  TFE_OpGetFlatInputCount: "int TFE_OpGetFlatInputCount(void *op, void *status)",
   TFE_OpSetAttrString: "void TFE_OpSetAttrString(void *op, const char *name, const char *value, size_t length)",
   TFE_OpSetAttrInt: "void TFE_OpSetAttrInt(void *op, const char *name, int64_t value)",
   TFE_OpSetAttrFloat: "void TFE_OpSetAttrFloat(void *op, const char *name, float value)",
