@@ -35,6 +35,7 @@ interface NodeBackend {
   tensorMap: {
     get(dataId: object): { id: number; refCount: number } | undefined;
     has(dataId: object): boolean;
+    delete(dataId: object): boolean;
     data: unknown;
   };
 }
@@ -112,10 +113,16 @@ export class TensorFlowBackend extends NodeBackend {
     this.#records = [];
   };
 
-  override disposeData(dataId: object, force?: boolean): boolean {
-    const gone = super.disposeData(dataId, force);
-    if (gone && this.#registered.delete(dataId)) this.#abandoned.unregister(dataId);
-    return gone;
+  // As tfjs-node does, with one look instead of five.
+  override disposeData(dataId: object, force = false): boolean {
+    if (!this.tensorMap.has(dataId)) return true;
+    const record = this.tensorMap.get(dataId)!;
+    record.refCount--;
+    if (!force && record.refCount > 0) return false;
+    if (record.id >= 0) this.native.deleteTensor(record.id);
+    this.tensorMap.delete(dataId);
+    if (this.#registered.delete(dataId)) this.#abandoned.unregister(dataId);
+    return true;
   }
 
   /** The binding's id of a tensor; writes it to the device first when it still waits in JavaScript. */
