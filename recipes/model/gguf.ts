@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { FormatError, shown } from "../core/io.ts";
 import { get, type Params } from "../core/params.ts";
-import type { Value } from "../export/gguf.ts";
+import { type GGUFTensor, type GGUFType, types, type Value } from "../export/gguf.ts";
+import { quantize, type Typed } from "../export/write-gguf.ts";
 import { complete, type GPTConfig, shapes } from "./gpt.ts";
 
 const names: Record<string, [ours: RegExp, theirs: string][]> = {
@@ -77,16 +78,89 @@ export function fromGGUF(file: Params, meta: Record<string, Value>): { cfg: GPTC
   const left = new Map(Object.entries(file));
   const params: Params = {};
   for (const ours of Object.keys(shapes(cfg))) {
-    const theirs = names[family].reduce((name, [from, to]) => name.replace(from, to), ours);
+    const theirs = named(family, ours);
     const tensor = get(file, theirs);
     left.delete(theirs);
-    const turned = family === "llama" && /attn_[qk]\./.test(theirs);
+    const turned = isTurned(family, theirs);
     params[ours] = turned ? halves(tensor, theirs.includes("attn_q.") ? heads : kvHeads, headDim) : tensor;
     if (turned) tensor.dispose();
   }
   const [foreign] = left.keys();
   if (foreign) throw new FormatError(`The GGUF file has a tensor ${shown(foreign)}, which is not one of ${family}.`);
   return { cfg, params: checkShapes(params, cfg) };
+}
+
+const named = (family: string, ours: string) =>
+  names[family].reduce((name, [from, to]) => name.replace(from, to), ours);
+const isTurned = (family: string, theirs: string) => family === "llama" && /attn_[qk]\./.test(theirs);
+
+/** The numbers that llama.cpp has for what most of a file is. */
+const fileTypes: Record<GGUFType, number> = { F32: 0, F16: 1, Q4_0: 2, Q4_1: 3, Q8_0: 7, BF16: 32 };
+
+/**
+ * The tensors and metadata of a GGUF file that llama.cpp, and `fromGGUF`, load. Matrices are stored as `type`, vectors and
+ * learned positions as F32; of a four-bit file the head (the embedding, where that is the head) as Q8_0; rows of no
+ * multiple of 32 as F16. Throws for models that llama.cpp has no architecture for.
+ */
+export function toGGUF(
+  params: Params,
+  cfg: GPTConfig,
+  type: GGUFType,
+): { tensors: GGUFTensor[]; meta: Record<string, Typed> } {
+  const all = complete(cfg);
+  const { family, heads, kvHeads, headDim, dim } = all;
+  const own = { gpt2: ["learned", "layer", "gelu"], llama: ["rotary", "rms", "swiglu"] }[family];
+  if (String([all.positions, all.norm, all.mlp]) !== String(own) || cfg.window || cfg.scaling)
+    throw new Error(
+      `gpt: ${all.positions} positions${cfg.scaling ? " that are stretched" : ""}, ${all.norm} norm, ${all.mlp}` +
+        `${cfg.window ? ", a window" : ""} are not written as GGUF; a folder of safetensors keeps them.`,
+    );
+  if (family === "gpt2" && (!all.bias || kvHeads !== heads || headDim * heads !== dim))
+    throw new Error(
+      "gpt: a GPT-2 of llama.cpp has biases and heads of dim / heads; this one cannot be written as GGUF.",
+    );
+  const u32 = (value: number): Typed => ({ type: "u32", value });
+  const f32 = (value: number): Typed => ({ type: "f32", value });
+  const sizes: Record<string, Typed> = {
+    block_count: u32(all.layers),
+    context_length: u32(all.ctx),
+    embedding_length: u32(dim),
+    feed_forward_length: u32(all.ffn),
+    "attention.head_count": u32(heads),
+    ...(family === "gpt2"
+      ? { "attention.layer_norm_epsilon": f32(all.eps) }
+      : {
+          "attention.head_count_kv": u32(kvHeads),
+          "attention.key_length": u32(headDim),
+          "attention.value_length": u32(headDim),
+          "rope.freq_base": f32(all.theta),
+          "rope.dimension_count": u32(headDim),
+          "attention.layer_norm_rms_epsilon": f32(all.eps),
+        }),
+    vocab_size: u32(all.vocab),
+  };
+  const meta: Record<string, Typed> = {
+    "general.architecture": { type: "string", value: family },
+    "general.file_type": u32(fileTypes[type]),
+    "general.quantization_version": u32(2),
+    ...Object.fromEntries(Object.entries(sizes).map(([key, value]) => [`${family}.${key}`, value])),
+  };
+  const head = all.tied ? "token_embd.weight" : "output.weight";
+  const tensors = Object.entries(shapes(cfg)).map(([ours, shape]): GGUFTensor => {
+    const name = named(family, ours);
+    const kind = kindOf(name, shape, name === head && type.startsWith("Q4") ? "Q8_0" : type);
+    const tensor = get(params, ours);
+    const values = isTurned(family, name)
+      ? tf.tidy(() => neighbours(tensor, name.includes("attn_q.") ? heads : kvHeads, headDim).dataSync())
+      : tensor.dataSync();
+    return { name, type: kind, shape, bytes: quantize(values as Float32Array, kind) };
+  });
+  return { tensors, meta };
+}
+
+function kindOf(name: string, shape: number[], type: GGUFType): GGUFType {
+  if (shape.length === 1 || name.startsWith("position_embd")) return "F32";
+  return shape.at(-1)! % types[type].block ? "F16" : type;
 }
 
 function checked(cfg: GPTConfig) {
@@ -113,4 +187,10 @@ function halves(x: tf.Tensor, heads: number, d: number): tf.Tensor {
     const apart = tf.reshape(x, [heads, d / 2, 2, rest.reduce((a, b) => a * b, 1)]);
     return tf.reshape(tf.transpose(apart, [0, 2, 1, 3]), x.shape);
   });
+}
+
+// And back.
+function neighbours(x: tf.Tensor, heads: number, d: number): tf.Tensor {
+  const apart = tf.reshape(x, [heads, 2, d / 2, x.size / (heads * d)]);
+  return tf.reshape(tf.transpose(apart, [0, 2, 1, 3]), x.shape);
 }

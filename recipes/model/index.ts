@@ -17,13 +17,14 @@ import {
   writeAtomic,
 } from "../core/io.ts";
 import type { Params } from "../core/params.ts";
-import { loadGGUF } from "../export/gguf.ts";
+import { type GGUFType, loadGGUF } from "../export/gguf.ts";
+import { saveGGUF } from "../export/write-gguf.ts";
 import * as bert from "./bert.ts";
 import { gptConfig, hfConfig } from "./config.ts";
-import { fromGGUF } from "./gguf.ts";
+import { fromGGUF, toGGUF } from "./gguf.ts";
 import * as gpt from "./gpt.ts";
 import { download, type HubOptions, isHubId } from "./hub.ts";
-import { type TextTokenizer, textTokenizer, tokenizerOfGGUF } from "./tokenizer.ts";
+import { type TextTokenizer, textTokenizer, tokenizerOfGGUF, tokenizerToGGUF } from "./tokenizer.ts";
 
 export interface Meta {
   /** folder or file it came from */
@@ -123,19 +124,20 @@ async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
 async function fromFile(path: string): Promise<Pretrained> {
   const { params: tensors, meta, types } = loadGGUF(path);
   const { cfg, params } = ofFile(path, () => fromGGUF(tensors, meta));
-  const described = ofFile(path, () => tokenizerOfGGUF(meta));
+  const wordless = ["none", "no_vocab"].includes(String(meta["tokenizer.ggml.model"]));
+  const described = wordless ? undefined : ofFile(path, () => tokenizerOfGGUF(meta));
   const stored = Object.values(types);
   const eos = meta["tokenizer.ggml.eos_token_id"];
   return complete(
     { cfg, family: cfg.family ?? "gpt2", params },
-    await textTokenizer(described.json, described.config),
+    described && (await textTokenizer(described.json, described.config)),
     {
       source: path,
       format: "gguf",
       stored: mostFirst(stored),
       config: Object.fromEntries(Object.entries(meta).filter(([key]) => !key.startsWith("tokenizer."))),
       eos: typeof eos === "number" ? [eos] : [],
-      chatTemplate: described.config.chat_template,
+      chatTemplate: described?.config.chat_template,
     },
   );
 }
@@ -165,13 +167,20 @@ function complete(model: Parts, tokenizer: TextTokenizer | undefined, meta: Meta
 
 /**
  * Writes a folder that transformers, and `fromPretrained`, load: config.json, model.safetensors, the tokenizer, and
- * whetstone.json with the SHA-256 of each. It comes last, so a folder without it was cut off.
+ * whetstone.json with the SHA-256 of each. It comes last, so a folder without it was cut off. A path that ends in .gguf
+ * becomes a file of llama.cpp: GPT-2 and Llama, also in blocks of 8 or 4 bits (export/write-gguf.ts).
  */
 export function save(
   folder: string,
   model: Pick<Pretrained, "family" | "cfg" | "params"> & { tokenizer?: TextTokenizer; meta?: Pick<Meta, "eos"> },
-  { dtype = "F32" }: { dtype?: FloatFormat } = {},
+  { dtype = "F32" }: { dtype?: GGUFType } = {},
 ): void {
+  if (extname(folder) === ".gguf") {
+    saveFile(folder, model, dtype);
+    return;
+  }
+  if (dtype.startsWith("Q"))
+    throw new Error(`${folder}: ${dtype} is of GGUF files; a folder holds F32, F16 or BF16. End the path in .gguf.`);
   mkdirSync(folder, { recursive: true });
   const { family, params, tokenizer, meta } = model;
   const kind =
@@ -192,10 +201,22 @@ export function save(
   }
   for (const [name, content] of Object.entries(files)) writeAtomic(join(folder, name), content);
   const weights = family === "bert" ? bert.toHF(params) : gpt.toHF(params);
-  saveTensors(join(folder, "model.safetensors"), weights, { dtype, metadata: { format: "pt" } });
+  saveTensors(join(folder, "model.safetensors"), weights, { dtype: dtype as FloatFormat, metadata: { format: "pt" } });
   const names = [...Object.keys(files), "model.safetensors"];
   const sha256 = Object.fromEntries(names.map((name) => [name, hashOf(join(folder, name))]));
   writeAtomic(join(folder, MANIFEST), text({ sha256 }));
+}
+
+function saveFile(
+  path: string,
+  { family, cfg, params, tokenizer, meta }: Parameters<typeof save>[1],
+  type: GGUFType,
+): void {
+  if (family === "bert") throw new Error(`${path}: a BERT is not written as GGUF; a folder of safetensors keeps it.`);
+  const file = toGGUF(params, cfg as gpt.GPTConfig, type);
+  const words = tokenizerToGGUF(tokenizer, (cfg as gpt.GPTConfig).vocab, meta?.eos);
+  mkdirSync(dirname(path), { recursive: true });
+  saveGGUF(path, file.tensors, { ...file.meta, ...words });
 }
 
 const MANIFEST = "whetstone.json";

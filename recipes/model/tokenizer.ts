@@ -2,6 +2,7 @@
 // a damaged one is an error of the file, and the one inside a GGUF file is put into the form of tokenizer.json.
 import { FormatError, shown } from "../core/io.ts";
 import type { Value } from "../export/gguf.ts";
+import type { Typed } from "../export/write-gguf.ts";
 
 type Json = Record<string, any>;
 
@@ -241,4 +242,78 @@ export function tokenizerOfGGUF(meta: Record<string, Value>): { json: Json; conf
     clean_up_tokenization_spaces: false,
   };
   return { json, config };
+}
+
+/**
+ * The metadata of a GGUF file for a byte-pair tokenizer and a model of `vocab` ids; without a tokenizer, that there is
+ * none. Throws for a tokenizer that llama.cpp would cut texts otherwise with.
+ */
+export function tokenizerToGGUF(
+  tokenizer: TextTokenizer | undefined,
+  vocab: number,
+  eos: number[] = [],
+): Record<string, Typed> {
+  const key = (name: string) => `tokenizer.ggml.${name}`;
+  if (!tokenizer) return { [key("model")]: { type: "string", value: "none" } };
+  const { json, config } = tokenizer;
+  const { model, normalizer, post_processor: post } = json;
+  const cannot = (what: string) =>
+    new Error(`tokenizer: ${what} is not written as GGUF; a folder of safetensors keeps it.`);
+  if (
+    (model.type ?? "BPE") !== "BPE" ||
+    model.byte_fallback ||
+    model.continuing_subword_prefix ||
+    model.end_of_word_suffix
+  )
+    throw cannot(`${shown(model.type ?? "BPE")} with bytes or affixes of its own`);
+  if (normalizer) throw cannot(`a normalizer (${shown(normalizer.type)})`);
+  const pre = Object.keys(cuts).find((name) => cutsAlike(cuts[name], json.pre_tokenizer));
+  if (!pre) throw cannot(`how it cuts words (${shown(json.pre_tokenizer?.type)})`);
+  const start = post?.type === "TemplateProcessing" ? post.single?.[0]?.SpecialToken?.id : undefined;
+  if (post?.type === "TemplateProcessing" ? !start || post.single.length !== 2 : post && post.type !== "ByteLevel")
+    throw cannot(`what it adds to a text (${shown(post.type)})`);
+
+  const tokens: string[] = [];
+  const kinds: number[] = [];
+  for (const [content, id] of Object.entries<number>(model.vocab)) [tokens[id], kinds[id]] = [content, 1];
+  for (const { id, content, special } of json.added_tokens ?? []) [tokens[id], kinds[id]] = [content, special ? 3 : 4]; // control, of the user's
+  if (tokens.length > vocab) throw new Error(`tokenizer: it has ${tokens.length} ids, but the model ${vocab}.`);
+  for (let id = 0; id < vocab; id++) if (tokens[id] === undefined) [tokens[id], kinds[id]] = [`[PAD${id}]`, 5]; // unused
+  const merges = model.merges.map((merge: string | string[]) => (typeof merge === "string" ? merge : merge.join(" ")));
+  const ids: Record<string, Typed> = {};
+  for (const [name, token] of Object.entries({
+    bos: start ?? config.bos_token,
+    eos: config.eos_token,
+    unknown: config.unk_token,
+    padding: config.pad_token,
+  })) {
+    const id = name === "eos" && eos.length ? eos[0] : tokens.indexOf(token?.content ?? token);
+    if (id >= 0) ids[key(`${name}_token_id`)] = { type: "u32", value: id };
+  }
+  return {
+    [key("model")]: { type: "string", value: "gpt2" },
+    [key("pre")]: { type: "string", value: pre },
+    [key("tokens")]: { type: "string[]", value: tokens },
+    [key("token_type")]: { type: "i32[]", value: kinds },
+    [key("merges")]: { type: "string[]", value: merges },
+    ...ids,
+    [key("add_bos_token")]: { type: "bool", value: start !== undefined },
+    [key("add_space_prefix")]: { type: "bool", value: false },
+    ...(typeof config.chat_template === "string" && {
+      "tokenizer.chat_template": { type: "string", value: config.chat_template },
+    }),
+  };
+}
+
+// trim_offsets says where a token lies in a text, not which one it is.
+function cutsAlike(a: Json, b: Json | null): boolean {
+  const essence = (part: any): unknown =>
+    part && [
+      part.type,
+      part.individual_digits,
+      part.add_prefix_space,
+      part.use_regex ?? (part.type === "ByteLevel" || undefined),
+      part.pretokenizers?.map(essence),
+    ];
+  return JSON.stringify(essence(a)) === JSON.stringify(essence(b));
 }
