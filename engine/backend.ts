@@ -2,7 +2,18 @@
 import util from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { createTensorsTypeOpAttr, NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
-import { type Binding, createBinding, type Metadata, type OpAttr, sizeOf } from "./binding.ts";
+import {
+  type Binding,
+  createBinding,
+  type Metadata,
+  type OpAttr,
+  sizeOf,
+  TF_BOOL,
+  TF_COMPLEX64,
+  TF_FLOAT,
+  TF_INT32,
+  TF_STRING,
+} from "./binding.ts";
 import { contract, parseEinsum } from "./einsum.ts";
 import { finish } from "./errors.ts";
 import { userFrame } from "./frame.ts";
@@ -35,11 +46,21 @@ interface NodeBackend {
   tensorMap: {
     get(dataId: object): { id: number; refCount: number } | undefined;
     has(dataId: object): boolean;
+    set(dataId: object, record: object): void;
     delete(dataId: object): boolean;
     data: unknown;
   };
 }
 const NodeBackend = NodeJSKernelBackend as unknown as new (binding: Binding, packageName: string) => NodeBackend;
+
+/** tfjs' names of TensorFlow's dtypes */
+const dtypes: Record<number, tf.DataType | undefined> = {
+  [TF_FLOAT]: "float32",
+  [TF_INT32]: "int32",
+  [TF_BOOL]: "bool",
+  [TF_COMPLEX64]: "complex64",
+  [TF_STRING]: "string",
+};
 
 /** What knows the binding's id of some data, and does not hold its key. */
 interface Watched {
@@ -68,8 +89,16 @@ export class TensorFlowBackend extends NodeBackend {
     this.#abandoned = new FinalizationRegistry(({ id }) => native.deleteAbandoned(id));
   }
 
+  // As tfjs-node does, for the dtypes that tfjs has.
   override createOutputTensor(metadata: Metadata): tf.Tensor {
-    const tensor = super.createOutputTensor(metadata);
+    const { id, shape } = metadata;
+    const dtype = dtypes[metadata.dtype];
+    let tensor: tf.Tensor;
+    if (dtype) {
+      const dataId = {};
+      this.tensorMap.set(dataId, { shape, dtype: metadata.dtype, id, values: null, refCount: 1 });
+      tensor = tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype });
+    } else tensor = super.createOutputTensor(metadata);
     this.#watch(tensor.dataId, metadata);
     return tensor;
   }

@@ -91,7 +91,11 @@ export interface Metadata {
 
 export type Binding = ReturnType<typeof createBinding>;
 
-export const sizeOf = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
+export function sizeOf(shape: number[]): number {
+  let size = 1;
+  for (let i = 0; i < shape.length; i++) size *= shape[i];
+  return size;
+}
 export const bytesOf = (entry: { shape: number[]; dtype: number }) => sizeOf(entry.shape) * dtypes[entry.dtype].bytes;
 /** `float32[2,3]` */
 export const describe = (entry: { shape: number[]; dtype: number }) =>
@@ -341,7 +345,7 @@ export function createBinding(lib: LibTensorFlow) {
     const kept = ready?.find(name, attrs, inputs);
     if (kept) {
       try {
-        for (const { handle } of inputs) addInput(kept.op, handle!, where);
+        for (let i = 0; i < inputs.length; i++) addInput(kept.op, inputs[i].handle!, where);
         return execute(kept.op, outputs, where);
       } catch (error) {
         ready!.drop(name, kept);
@@ -384,19 +388,25 @@ export function createBinding(lib: LibTensorFlow) {
 
   /** Runs or traces an op; its outputs keep TensorFlow's dtypes, int64 and uint8 among them. */
   function executeRaw(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
-    const inputs = inputIds.map(get);
+    // Loops, since this is a large part of what a small op costs.
+    const inputs: Entry[] = [];
+    for (let i = 0; i < inputIds.length; i++) inputs.push(get(inputIds[i]));
     if (tracer) {
       checkCall(name, attrs, inputs);
       return tracer.executeOp(name, attrs, inputs, outputs).map(add);
     }
-    for (const entry of inputs)
-      if (entry.handle === undefined) throw entry.tracer!.refuse(`use a value of a finished jit trace in ${name}`);
-    const results = runKept(name, attrs, inputs, outputs).map(entryOf);
-    if (several) {
-      const place = placeOf(inputs);
-      for (const entry of results) Object.assign(entry, madeAt(place));
+    for (let i = 0; i < inputs.length; i++) {
+      const { handle, tracer } = inputs[i];
+      if (handle === undefined) throw tracer!.refuse(`use a value of a finished jit trace in ${name}`);
     }
-    return results.map(add);
+    const results = runKept(name, attrs, inputs, outputs);
+    const made: Metadata[] = [];
+    const at = several ? madeAt(placeOf(inputs)) : undefined;
+    for (let i = 0; i < results.length; i++) {
+      const entry = entryOf(results[i]);
+      made.push(add(at ? Object.assign(entry, at) : entry));
+    }
+    return made;
   }
 
   function copied(entry: Entry, to: string) {
@@ -416,12 +426,14 @@ export function createBinding(lib: LibTensorFlow) {
 
   // tfjs has neither int64 nor uint8: ops that give them (Where, DecodePng...) are cast at the border.
   function executeOp(name: string, attrs: OpAttr[], inputIds: number[], outputs: number): Metadata[] {
-    return executeRaw(name, attrs, inputIds, outputs).map((made) => {
-      if (made.dtype !== TF_INT64 && made.dtype !== TF_UINT8) return made;
-      const [cast] = executeRaw("Cast", castAttrs(made.dtype, TF_INT32), [made.id], 1);
-      binding.deleteTensor(made.id);
-      return cast;
-    });
+    const all = executeRaw(name, attrs, inputIds, outputs);
+    for (let i = 0; i < all.length; i++) {
+      const { id, dtype } = all[i];
+      if (dtype !== TF_INT64 && dtype !== TF_UINT8) continue;
+      all[i] = executeRaw("Cast", castAttrs(dtype, TF_INT32), [id], 1)[0];
+      binding.deleteTensor(id);
+    }
+    return all;
   }
 
   const binding = {
