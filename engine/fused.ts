@@ -3,6 +3,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { tensorflowBackend } from "./backend.ts";
 
+export type { LstmState } from "./fused-lstm.ts";
+export { lstm } from "./fused-lstm.ts";
+
 /**
  * -log softmax(logits)[label] at each position: logits [..., V], labels [...] (whole numbers from 0 to V - 1); the result [...].
  *

@@ -1,7 +1,7 @@
 // Loops over the first axis: inside jit one TensorFlow While, however long; its gradient is a loop that runs backwards.
 import * as tf from "@tensorflow/tfjs-core";
 import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
-import { hold, release, untaped, vjp, watch } from "./closure.ts";
+import { hold, isTaped, release, untaped, vjp, watch } from "./closure.ts";
 import { uniqueName } from "./names.ts";
 import { type Flat, flatten } from "./pytree.ts";
 import type { Trace } from "./trace.ts";
@@ -90,13 +90,15 @@ interface Attrs {
   steps: number;
   reverse: boolean;
   closed: tf.Tensor[];
+  /** whether its gradient may be asked for, which lets go of `closed` */
+  taped: boolean;
   /** number of outputs of a step */
   outputs: number;
 }
 
 function scanTraced(step: Step, init: tf.Tensor[], xs: tf.Tensor[], steps: number, reverse: boolean): ReturnType<Step> {
   register();
-  const attrs: Attrs = { step, carries: init.length, steps, reverse, closed: [], outputs: 0 };
+  const attrs: Attrs = { step, carries: init.length, steps, reverse, closed: [], taped: isTaped(), outputs: 0 };
   const all = tf.engine().runKernel(KERNEL, [...init, ...xs] as never, attrs as never) as unknown as tf.Tensor[];
   const ys = all.slice(init.length, init.length + attrs.outputs);
   return { carry: all.slice(0, init.length), ys };
@@ -126,7 +128,7 @@ function register(): void {
         ),
       );
       attrs.outputs = result.ys.length - attrs.carries;
-      hold(closed);
+      if (attrs.taped) hold(closed);
       attrs.closed = closed;
       // tfjs records its inputs after this, so these count.
       all.push(...closed);

@@ -56,6 +56,33 @@ function attend(n: number, T: number, S: number, d: number, e: number, added: (t
   };
 }
 
+/** inputs [T, B, 4 d], u [d, 4 d], h and c [B, d]; gives h of each step, then the last h and c. */
+function lstm(T: number, B: number, d: number) {
+  const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+  return ([inputs, u, h0, c0]: Values[]): Values => {
+    let [h, c] = [h0, c0];
+    const out: number[] = [];
+    for (let t = 0; t < T; t++) {
+      const [nextH, nextC] = [new Float64Array(B * d), new Float64Array(B * d)];
+      for (let b = 0; b < B; b++) {
+        for (let j = 0; j < d; j++) {
+          const [i, f, g, o] = [0, 1, 2, 3].map((gate) => {
+            const at = gate * d + j;
+            let sum = inputs[(t * B + b) * 4 * d + at];
+            for (let k = 0; k < d; k++) sum += h[b * d + k] * u[k * 4 * d + at];
+            return sum;
+          });
+          nextC[b * d + j] = sigmoid(f) * c[b * d + j] + sigmoid(i) * Math.tanh(g);
+          nextH[b * d + j] = sigmoid(o) * Math.tanh(nextC[b * d + j]);
+        }
+      }
+      [h, c] = [nextH, nextC];
+      out.push(...h);
+    }
+    return Float64Array.from([...out, ...h, ...c]);
+  };
+}
+
 const qkv = (T: number, S: number, d: number, e: number) => [
   [2, 1, T, d],
   [2, 1, S, d],
@@ -101,6 +128,29 @@ const cases: Case[] = [
     shapes: qkv(3, 4, 2, 2),
     formula: attend(2, 3, 4, 2, 2, (t, s) => mask[4 * t + s]),
     run: (q, k, v) => fused.attention(q, k, v, { mask: tf.tensor2d(mask, [3, 4]), block: 2 }),
+  },
+  {
+    name: "lstm",
+    shapes: [
+      [5, 2, 12],
+      [3, 12],
+      [2, 3],
+      [2, 3],
+    ],
+    formula: lstm(5, 2, 3),
+    run: (inputs, u, h, c) => {
+      const { out, state } = fused.lstm(inputs, u, { h, c });
+      return tf.concat([out, state.h, state.c].map((x) => tf.reshape(x, [-1])));
+    },
+  },
+  {
+    name: "lstm, one step from zeros",
+    shapes: [
+      [1, 2, 8],
+      [2, 8],
+    ],
+    formula: ([inputs, u]) => lstm(1, 2, 2)([inputs, u, new Float64Array(4), new Float64Array(4)]).slice(0, 4),
+    run: (inputs, u) => fused.lstm(inputs, u).out,
   },
 ];
 
@@ -233,5 +283,10 @@ describe("fused", function () {
     assert.throws(() => fused.attention(x(3, 2), x(2, 2), x(2, 2), { causal: true }), /3 queries and only 2 keys/);
     assert.throws(() => fused.attention(x(3, 2), x(3, 2), x(3, 2), { mask: x(3) }), /mask is \[3\]; wanted/);
     assert.throws(() => fused.attention(x(3, 2), x(3, 2), x(3, 2), { block: 0.5 }), /block is 0.5/);
+    assert.throws(() => fused.lstm(x(5, 2, 12), x(2, 12)), /u \[2,12\]; wanted \[T, B, 4 d\]/);
+    assert.throws(
+      () => fused.lstm(x(5, 2, 12), x(3, 12), { h: x(2, 3), c: x(3) }),
+      /state's c is \[3\]; wanted \[2,3\]/,
+    );
   });
 });

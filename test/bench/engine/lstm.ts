@@ -1,6 +1,7 @@
-// A language model of LSTM layers (Hochreiter 1997) as pure functions of tensors, along the text by `scan`; lstm_torch.py is the
+// A language model of LSTM layers (Hochreiter 1997) as pure functions of tensors, along the text by
+// `fused.lstm`, whose loops are `scan`; lstm_torch.py is the
 // same model in PyTorch. Gates stand in PyTorch's order: input, forget, cell, output.
-import { fused, scan, tf } from "@whetstone/engine";
+import { fused, tf } from "@whetstone/engine";
 
 export interface LstmConfig {
   layers: number;
@@ -22,21 +23,13 @@ export function init({ layers, width: d, vocab }: LstmConfig, seed = 1): Record<
   return params;
 }
 
-/** Mean loss of labels [T * B] for ids [T, B]: time comes first, as `scan` goes along it. */
+/** Mean loss of labels [T * B] for ids [T, B]: time comes first. */
 export function loss(p: Record<string, tf.Tensor>, cfg: LstmConfig, ids: tf.Tensor, labels: tf.Tensor): tf.Tensor {
   const { layers, width: d, ctx: T, batch: B } = cfg;
   let x: tf.Tensor = tf.gather(p.embed, tf.reshape(ids, [-1])); // [T B, d]
   for (let l = 0; l < layers; l++) {
     const inputs = tf.reshape(tf.add(tf.matMul(x, p[`${l}.ih`]), p[`${l}.b`]), [T, B, 4 * d]);
-    const zero = tf.zeros([B, d]);
-    const cell = ([h, c]: tf.Tensor[], input: tf.Tensor): [tf.Tensor[], tf.Tensor] => {
-      const [i, f, g, o] = tf.split(tf.add(input, tf.matMul(h, p[`${l}.hh`])), 4, 1);
-      const next = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
-      const out = tf.mul(tf.sigmoid(o), tf.tanh(next));
-      return [[out, next], out];
-    };
-    const [, outs] = scan(cell, [zero, zero], inputs);
-    x = tf.reshape(outs, [T * B, d]);
+    x = tf.reshape(fused.lstm(inputs, p[`${l}.hh`]).out, [T * B, d]);
   }
   return tf.mean(fused.softmaxCrossEntropy(tf.matMul(x, p.head), labels));
 }
