@@ -36,8 +36,8 @@ export interface Meta {
   config: Record<string, any>;
   /** ids that end a text */
   eos: number[];
-  /** Jinja template of a conversation */
-  chatTemplate?: string;
+  /** Jinja template of a conversation, or several by their names; infer/chat.ts runs it */
+  chatTemplate?: string | { name: string; template: string }[];
 }
 
 interface Common<Family, Config, Options> {
@@ -96,6 +96,8 @@ async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
   const config = readJson(join(folder, "config.json"));
   const json = (name: string) => (files.includes(name) ? readJson(join(folder, name)) : undefined);
   const tokenizerConfig = json("tokenizer_config.json") ?? {};
+  const chat = "chat_template.jinja"; // beside it in newer folders, and then it is the one that holds
+  if (files.includes(chat)) tokenizerConfig.chat_template = readFileSync(join(folder, chat), "utf8");
   const tokenizerJson = json("tokenizer.json");
   const { types, model } = ofFile(folder, (): { types: string[]; model: Parts } => {
     const { params: tensors, stored } = single ? load(join(folder, single)) : loadSharded(join(folder, index!));
@@ -116,7 +118,7 @@ async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
     format: "safetensors",
     stored: types,
     config,
-    eos: [config.eos_token_id ?? []].flat(),
+    eos: [json("generation_config.json")?.eos_token_id ?? config.eos_token_id ?? []].flat(), // a chat's ends are there
     chatTemplate: tokenizerConfig.chat_template ?? undefined,
   });
 }
