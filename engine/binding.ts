@@ -345,7 +345,8 @@ export function createBinding(lib: LibTensorFlow) {
     const kept = ready?.find(name, attrs, inputs);
     if (kept) {
       try {
-        for (let i = 0; i < inputs.length; i++) addInput(kept.op, inputs[i].handle!, where);
+        // It takes any: what an op does not expect is found when it is executed.
+        for (let i = 0; i < inputs.length; i++) lib.TFE_OpAddInput(kept.op, inputs[i].handle, lib.status);
         return execute(kept.op, outputs, where);
       } catch (error) {
         ready!.drop(name, kept);

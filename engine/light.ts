@@ -24,32 +24,27 @@ interface Engine {
   makeTensorFromTensorInfo(info: tf.TensorInfo): tf.Tensor;
 }
 
-interface Call {
-  /** absent in a call of customGrad */
-  kernelName?: string;
-  inputs: tf.NamedTensorInfoMap;
-  attrs?: tf.NamedAttrMap;
-}
-
 /** Shortens the way of what is not recorded. To be called before other functions of tfjs' engine are replaced. */
 export function lightenKernels(): void {
   const engine = tf.engine() as unknown as Engine;
+  const find = finder();
   replace(
     engine,
-    "runKernelFunc",
+    "runKernel",
     "light",
-    (runKernelFunc) =>
-      function (this: Engine, call: Call) {
+    (runKernel) =>
+      function (this: Engine, name: string, inputs: tf.NamedTensorInfoMap, attrs?: tf.NamedAttrMap) {
         const { state, ENV } = this;
         const taped = state.gradientDepth > 0 && state.kernelDepth === 0;
-        if (taped || state.profiling || call.kernelName == null || ENV.getBool("DEBUG") || ENV.getBool("IS_TEST"))
-          return runKernelFunc.call(this, call);
+        if (taped || state.profiling || ENV.getBool("DEBUG") || ENV.getBool("IS_TEST"))
+          return runKernel.call(this, name, inputs, attrs);
+        // The first question for it chooses one and gives it its name.
         const { backend } = this;
-        const kernel = tf.getKernel(call.kernelName, this.backendName);
-        if (!kernel) return runKernelFunc.call(this, call);
+        const kernel = find(name, this.backendName);
+        if (!kernel) return runKernel.call(this, name, inputs, attrs);
         state.kernelDepth++;
         try {
-          const out = kernel.kernelFunc({ inputs: call.inputs, attrs: call.attrs, backend });
+          const out = kernel.kernelFunc({ inputs, attrs, backend });
           return Array.isArray(out) ? out.map((each) => tensorOf(this, each)) : tensorOf(this, out);
         } finally {
           state.kernelDepth--;
@@ -71,6 +66,26 @@ export function lightenKernels(): void {
         if (!result.kept && result.scopeId === scope.id) this.track(result);
       },
   );
+}
+
+// tfjs looks a kernel up twice in every call, and joins the name to look for each time.
+function finder(): (name: string, backend: string) => tf.KernelConfig | undefined {
+  const registry: unknown = (globalThis as { _tfGlobals?: Map<string, unknown> })._tfGlobals?.get("kernelRegistry");
+  if (!(registry instanceof Map)) return tf.getKernel;
+  const keys = new Map<string, string>();
+  let of: string | undefined;
+  return (name, backend) => {
+    if (backend !== of) {
+      keys.clear();
+      of = backend;
+    }
+    let key = keys.get(name);
+    if (key === undefined) {
+      key = `${backend}_${name}`;
+      keys.set(name, key);
+    }
+    return registry.get(key);
+  };
 }
 
 // tfjs-node's kernels give tensors, others what describes one.
