@@ -8,7 +8,7 @@ import { median, pythonWith } from "../peers.ts";
 import type { Row } from "../run.ts";
 import * as gpt from "./gpt.ts";
 
-const ROUNDS = 5;
+const ROUNDS = 9;
 const STEPS = 5;
 const VERSION = "2.21.0";
 
