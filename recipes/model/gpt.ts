@@ -197,8 +197,8 @@ function within(at: tf.Tensor, most: number): tf.Tensor1D {
   return tf.cast(tf.clipByValue(tf.cast(at, "float32"), 0, most), "int32") as tf.Tensor1D;
 }
 
-// Positions at..at+T of `kept` [B, G, S, d] replaced by `more` [B, G, T, d].
-function write(kept: tf.Tensor, more: tf.Tensor, at: tf.Tensor): tf.Tensor {
+/** Positions at..at+T of `kept` [B, G, S, d] replaced by `more` [B, G, T, d]. */
+export function write(kept: tf.Tensor, more: tf.Tensor, at: tf.Tensor): tf.Tensor {
   const [, , S] = kept.shape;
   const T = more.shape[2]!;
   const from = tf.sub(tf.range(0, S, 1, "int32"), at); // where in `more` each position is

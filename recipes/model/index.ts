@@ -24,6 +24,7 @@ import { gptConfig, hfConfig } from "./config.ts";
 import { fromGGUF, toGGUF } from "./gguf.ts";
 import * as gpt from "./gpt.ts";
 import { download, type HubOptions, isHubId } from "./hub.ts";
+import * as t5 from "./seq2seq.ts";
 import { type TextTokenizer, textTokenizer, tokenizerOfGGUF, tokenizerToGGUF } from "./tokenizer.ts";
 
 export interface Meta {
@@ -44,7 +45,10 @@ interface Common<Family, Config, Options> {
   family: Family;
   cfg: Config;
   params: Params;
-  /** ids [B, T] int32 to logits [B, T, V] (gpt2, llama) or hidden states [B, T, C] (bert; its heads are in bert.ts), with these parameters */
+  /**
+   * With these parameters, ids [B, T] int32 to logits [B, T, V] (gpt2, llama; t5, of its `target`) or hidden states
+   * [B, T, C] (bert, whose heads are in bert.ts; t5 without a `target`).
+   */
   forward: (ids: tf.Tensor, options?: Options) => tf.Tensor;
   /** absent when the folder has none */
   tokenizer?: TextTokenizer;
@@ -53,10 +57,11 @@ interface Common<Family, Config, Options> {
 
 export type GPT = Common<"gpt2" | "llama", gpt.GPTConfig, gpt.ForwardOptions>;
 export type Bert = Common<"bert", bert.BertConfig, bert.ForwardOptions>;
-export type Pretrained = GPT | Bert;
+export type T5 = Common<"t5", t5.T5Config, t5.ForwardOptions & { target?: tf.Tensor }>;
+export type Pretrained = GPT | Bert | T5;
 
 /**
- * A GPT-2, Llama (SmolLM2, ...) or BERT (MiniLM, ...) from a folder with config.json, safetensors (one file or sharded)
+ * A GPT-2, Llama (SmolLM2, ...), BERT (MiniLM, ...) or T5 from a folder with config.json, safetensors (one file or sharded)
  * and tokenizer.json, from a GGUF file, or by its name `org/name` from a hub through the cache (hub.ts; the options are for
  * that). What was saved by `save` is checked against its hashes. Throws FormatError for files that are damaged, HubError
  * for what the hub refuses; refuses pickles, which are programs.
@@ -107,6 +112,10 @@ async function fromFolder(folder: string, file?: string): Promise<Pretrained> {
       const params = keep(tensors, bert.fromHF(tensors, cfg, { heads: true }));
       return { types, model: { cfg, family: "bert", params } };
     }
+    if (config.model_type === "t5") {
+      const cfg = t5.t5Config(config);
+      return { types, model: { cfg, family: "t5", params: keep(tensors, t5.fromHF(tensors, cfg)) } };
+    }
     const cfg = gptConfig(config);
     return {
       types,
@@ -146,6 +155,7 @@ async function fromFile(path: string): Promise<Pretrained> {
 
 type Parts =
   | { family: "bert"; cfg: bert.BertConfig; params: Params }
+  | { family: "t5"; cfg: t5.T5Config; params: Params }
   | { family: "gpt2" | "llama"; cfg: gpt.GPTConfig; params: Params };
 
 function complete(model: Parts, tokenizer: TextTokenizer | undefined, meta: Meta): Pretrained {
@@ -157,6 +167,12 @@ function complete(model: Parts, tokenizer: TextTokenizer | undefined, meta: Meta
       meta,
       forward: (ids: tf.Tensor, options?: bert.ForwardOptions) => bert.forward(params, cfg, ids, options),
     };
+  }
+  if (model.family === "t5") {
+    const { cfg, params } = model;
+    const forward: T5["forward"] = (ids, { target, ...options } = {}) =>
+      target ? t5.forward(params, cfg, ids, target, options) : t5.encode(params, cfg, ids, options);
+    return { ...model, tokenizer, meta, forward };
   }
   const { cfg, params } = model;
   return {
@@ -188,7 +204,9 @@ export function save(
   const kind =
     family === "bert"
       ? bert.hfConfig(model.cfg as bert.BertConfig, bert.headOf(params))
-      : hfConfig(model.cfg as gpt.GPTConfig);
+      : family === "t5"
+        ? t5.hfConfig(model.cfg as t5.T5Config)
+        : hfConfig(model.cfg as gpt.GPTConfig);
   const bos = tokenizer?.config.bos_token;
   const eos = meta?.eos ?? [];
   const ends = {
@@ -202,7 +220,7 @@ export function save(
     files["tokenizer_config.json"] = text(tokenizer.config);
   }
   for (const [name, content] of Object.entries(files)) writeAtomic(join(folder, name), content);
-  const weights = family === "bert" ? bert.toHF(params) : gpt.toHF(params);
+  const weights = family === "bert" ? bert.toHF(params) : family === "t5" ? params : gpt.toHF(params);
   saveTensors(join(folder, "model.safetensors"), weights, { dtype: dtype as FloatFormat, metadata: { format: "pt" } });
   const names = [...Object.keys(files), "model.safetensors"];
   const sha256 = Object.fromEntries(names.map((name) => [name, hashOf(join(folder, name))]));
@@ -214,7 +232,10 @@ function saveFile(
   { family, cfg, params, tokenizer, meta }: Parameters<typeof save>[1],
   type: GGUFType,
 ): void {
-  if (family === "bert") throw new Error(`${path}: a BERT is not written as GGUF; a folder of safetensors keeps it.`);
+  if (family === "bert" || family === "t5")
+    throw new Error(
+      `${path}: a ${family === "t5" ? "T5" : "BERT"} is not written as GGUF; a folder of safetensors keeps it.`,
+    );
   const file = toGGUF(params, cfg as gpt.GPTConfig, type);
   const words = tokenizerToGGUF(tokenizer, (cfg as gpt.GPTConfig).vocab, meta?.eos);
   mkdirSync(dirname(path), { recursive: true });

@@ -10,6 +10,7 @@ import { gelu, embed as lookup, rmsNorm } from "../core/ops.ts";
 import { get, type Params } from "../core/params.ts";
 import type { Rng } from "../core/rng.ts";
 import { causal } from "./attention.ts";
+import { write } from "./gpt.ts";
 
 export interface T5Config {
   /** layers of the encoder, and of the decoder */
@@ -92,9 +93,82 @@ export function decode(
     x = tf.add(x, attend(`${at}.1.EncDecAttention`, norm(`${at}.1.layer_norm`, x), encoded, across));
     x = tf.add(x, mlp(`${at}.2.DenseReluDense`, norm(`${at}.2.layer_norm`, x)));
   }
-  const last = norm("decoder.final_layer_norm", x);
-  const head = get(params, cfg.tied ? "shared.weight" : "lm_head.weight");
-  return linear("lm_head", cfg.scaled ? tf.mul(last, cfg.dim ** -0.5) : last, head);
+  return head(params, cfg, x, linear);
+}
+
+/**
+ * What the decoder remembers: keys and values of the target, a layer each [B, H, capacity, d], of which the first `at`
+ * (int32 scalar) are written, and those of the source [B, H, S, d] with what hides its padding, [B, 1, 1, S].
+ */
+export interface Cache {
+  k: tf.Tensor[];
+  v: tf.Tensor[];
+  sourceK: tf.Tensor[];
+  sourceV: tf.Tensor[];
+  padding: tf.Tensor;
+  at: tf.Tensor;
+}
+
+/** A cache for `length` positions of targets, given what the encoder made of the source, [B, S, C]: nothing written yet. */
+export function emptyCache(
+  params: Params,
+  cfg: T5Config,
+  encoded: tf.Tensor,
+  { length, mask, linear = plain }: ForwardOptions & { length: number },
+): Cache {
+  const [B, S] = encoded.shape;
+  const { lin, split } = parts(params, cfg, linear);
+  const layers = Array.from({ length: cfg.decoderLayers }, (_, l) => l);
+  const empty = () => layers.map(() => tf.zeros([B, cfg.heads, length, cfg.headDim]));
+  const of = (part: string) =>
+    layers.map((l) => tf.tidy(() => split(lin(`decoder.block.${l}.layer.1.EncDecAttention.${part}`, encoded))));
+  const hidden = tf.tidy(() => (mask ? padding(mask, encoded) : tf.zeros([B, 1, 1, S!])));
+  return { k: empty(), v: empty(), sourceK: of("k"), sourceV: of("v"), padding: hidden, at: tf.scalar(0, "int32") };
+}
+
+/**
+ * Logits of the next `target` [B, T] after what `cache` holds, and the cache with them: [B, T, V], or of the last position
+ * only, [B, 1, V], with `last`. The same as `decode` over everything. Shapes stay the same from step to step, so that
+ * `jit(step)` compiles once; the caller sees to it that the cache has room for T more, and frees the old one.
+ */
+export function step(
+  params: Params,
+  cfg: T5Config,
+  target: tf.Tensor,
+  cache: Cache,
+  { linear = plain, last = false }: Pick<ForwardOptions, "linear"> & { last?: boolean } = {},
+): { logits: tf.Tensor; cache: Cache } {
+  const T = lengthOf("target", target);
+  const [B, , room] = cache.k[0].shape;
+  if (target.shape[0] !== B || T > room!)
+    throw new Error(`t5: the target is [${target.shape}]; the cache is for ${B} rows of ${room} positions.`);
+  const { lin, split, mix, mlp, norm } = parts(params, cfg, linear);
+  const scores = tf.add(stepBias(params, cfg, T, room!, cache.at), causal({ length: T, keys: room, at: cache.at }));
+  const next = { k: [] as tf.Tensor[], v: [] as tf.Tensor[] };
+  let x = lookup(get(params, "shared.weight"), target); // [B, T, C]
+  for (let l = 0; l < cfg.decoderLayers; l++) {
+    const at = `decoder.block.${l}.layer`;
+    const read = norm(`${at}.0.layer_norm`, x);
+    const [q, k, v] = ["q", "k", "v"].map((part) => split(lin(`${at}.0.SelfAttention.${part}`, read)));
+    next.k[l] = write(cache.k[l], k, cache.at);
+    next.v[l] = write(cache.v[l], v, cache.at);
+    x = tf.add(x, mix(`${at}.0.SelfAttention`, q, next.k[l], next.v[l], scores));
+    const across = split(lin(`${at}.1.EncDecAttention.q`, norm(`${at}.1.layer_norm`, x)));
+    x = tf.add(x, mix(`${at}.1.EncDecAttention`, across, cache.sourceK[l], cache.sourceV[l], cache.padding));
+    x = tf.add(x, mlp(`${at}.2.DenseReluDense`, norm(`${at}.2.layer_norm`, x)));
+  }
+  if (last) x = tf.slice(x, [0, T - 1, 0], [B, 1, cfg.dim]);
+  const kept = { sourceK: cache.sourceK.map((t) => tf.clone(t)), sourceV: cache.sourceV.map((t) => tf.clone(t)) };
+  return {
+    logits: head(params, cfg, x, linear),
+    cache: { ...next, ...kept, padding: tf.clone(cache.padding), at: tf.add(cache.at, tf.scalar(T, "int32")) },
+  };
+}
+
+function head(params: Params, cfg: T5Config, x: tf.Tensor, linear: Linear): tf.Tensor {
+  const last = rmsNorm(x, get(params, "decoder.final_layer_norm.weight"), cfg.eps);
+  const w = get(params, cfg.tied ? "shared.weight" : "lm_head.weight");
+  return linear("lm_head", cfg.scaled ? tf.mul(last, cfg.dim ** -0.5) : last, w);
 }
 
 function parts(params: Params, cfg: T5Config, linear: Linear) {
@@ -105,16 +179,19 @@ function parts(params: Params, cfg: T5Config, linear: Linear) {
   const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [x.shape[0], x.shape[1]!, H, d]), [0, 2, 1, 3]); // [B, H, T, d]
   const attend = (at: string, x: tf.Tensor, seen: tf.Tensor, added?: tf.Tensor) => {
     const [q, k, v] = [lin(`${at}.q`, x), lin(`${at}.k`, seen), lin(`${at}.v`, seen)].map(split);
+    return mix(at, q, k, v, added);
+  };
+  const mix = (at: string, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, added?: tf.Tensor) => {
     const scores = tf.matMul(q, k, false, true); // [B, H, T, S]
     const mixed = tf.matMul(tf.softmax(added ? tf.add(scores, added) : scores, -1), v);
-    const [B, T] = x.shape;
+    const [B, , T] = q.shape;
     return lin(`${at}.o`, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [B, T!, H * d]));
   };
   const mlp = (at: string, x: tf.Tensor) => {
     if (cfg.mlp === "relu") return lin(`${at}.wo`, tf.relu(lin(`${at}.wi`, x)));
     return lin(`${at}.wo`, tf.mul(gelu(lin(`${at}.wi_0`, x)), lin(`${at}.wi_1`, x)));
   };
-  return { attend, mlp, norm };
+  return { lin, split, attend, mix, mlp, norm };
 }
 
 function lengthOf(what: string, ids: tf.Tensor): number {
@@ -137,6 +214,18 @@ function bias(params: Params, cfg: T5Config, side: string, length: number, both:
   );
   const each = lookup(table, tf.tensor2d(at, [length, length], "int32")); // [T, T, H]
   return tf.expandDims(tf.transpose(each, [2, 0, 1]), 0);
+}
+
+// [1, H, T, room] of the decoder for queries at..at+T, where `at` is known when it runs: of all distances, those that fit.
+function stepBias(params: Params, cfg: T5Config, T: number, room: number, at: tf.Tensor): tf.Tensor {
+  const table = get(params, "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"); // [buckets, H]
+  const far = room + T; // a query may stand behind the last key by T at most
+  const numbers = Int32Array.from({ length: far + room }, (_, i) => bucket(i - far, cfg.buckets, cfg.farthest, false));
+  const each = lookup(table, tf.tensor1d(numbers, "int32")); // [distances, H]
+  const keys = tf.expandDims(tf.range(0, room, 1, "int32"), 0);
+  const queries = tf.expandDims(tf.add(tf.range(0, T, 1, "int32"), at), 1);
+  const index = tf.add(tf.sub(keys, queries), tf.scalar(far, "int32")); // [T, room]
+  return tf.expandDims(tf.transpose(tf.gather(each, tf.cast(index, "int32")), [2, 0, 1]), 0);
 }
 
 /**
@@ -201,13 +290,45 @@ export function initT5(cfg: T5Config, rng: Rng): Params {
 
 /** Parameters from the tensors of a Hugging Face T5 file, checked against the configuration. */
 export function fromHF(file: Params, cfg: T5Config): Params {
+  const wanted = shapes(cfg);
+  const again = /^(encoder|decoder)\.embed_tokens\.weight$|^lm_head\.weight$/; // the embedding once more
+  const foreign = Object.keys(file).find((name) => !wanted[name] && !again.test(name) && !cross.test(name));
+  if (foreign) throw new Error(`t5: "${foreign}" is not a parameter of this T5.`);
   return Object.fromEntries(
-    Object.entries(shapes(cfg)).map(([name, shape]) => {
+    Object.entries(wanted).map(([name, shape]) => {
       const found = get(file, name);
       if (String(found.shape) !== String(shape)) throw new Error(`t5: ${name} is [${found.shape}]; wanted [${shape}].`);
       return [name, found];
     }),
   );
+}
+
+// Which the first T5 had, and no one used.
+const cross = /EncDecAttention\.relative_attention_bias\.weight$/;
+
+/** The `config.json` that transformers reads for it. */
+export function hfConfig(cfg: T5Config): Record<string, any> {
+  return {
+    architectures: ["T5ForConditionalGeneration"],
+    model_type: "t5",
+    is_encoder_decoder: true,
+    num_layers: cfg.layers,
+    num_decoder_layers: cfg.decoderLayers,
+    d_model: cfg.dim,
+    num_heads: cfg.heads,
+    d_kv: cfg.headDim,
+    d_ff: cfg.ffn,
+    vocab_size: cfg.vocab,
+    feed_forward_proj: cfg.mlp,
+    tie_word_embeddings: cfg.tied,
+    scale_decoder_outputs: cfg.scaled,
+    relative_attention_num_buckets: cfg.buckets,
+    relative_attention_max_distance: cfg.farthest,
+    layer_norm_epsilon: cfg.eps,
+    decoder_start_token_id: cfg.start,
+    pad_token_id: cfg.start,
+    dtype: "float32",
+  };
 }
 
 /** The configuration out of a Hugging Face `config.json`. Throws for what this file does not compute. */

@@ -1,5 +1,7 @@
 // T5 against transformers on PyTorch (test/fixtures/t5.py): both versions, padding, distances, gradients.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tf } from "@whetstone/engine";
 import { valueAndGrads } from "../../recipes/core/grad.ts";
@@ -7,7 +9,23 @@ import { load } from "../../recipes/core/io.ts";
 import { compose } from "../../recipes/core/linear.ts";
 import type { Params } from "../../recipes/core/params.ts";
 import { rng } from "../../recipes/core/rng.ts";
-import { bucket, decode, encode, forward, fromHF, initT5, shapes, t5Config } from "../../recipes/model/seq2seq.ts";
+import { generate } from "../../recipes/infer/decode.ts";
+import { fromPretrained, save, type T5 } from "../../recipes/model/index.ts";
+import {
+  bucket,
+  type Cache,
+  decode,
+  emptyCache,
+  encode,
+  forward,
+  fromHF,
+  initT5,
+  shapes,
+  step,
+  t5Config,
+} from "../../recipes/model/seq2seq.ts";
+import { textTokenizer } from "../../recipes/model/tokenizer.ts";
+import { unigramJson } from "../fixtures/tokenizers.ts";
 
 const { params: fixture, metadata } = load(join(import.meta.dirname, "../fixtures/t5.safetensors"));
 const configs: Record<string, Record<string, any>> = JSON.parse(metadata.configs);
@@ -33,6 +51,50 @@ describe("seq2seq", function () {
       for (const [wanted, options] of [[logits, { mask }] as const, [plain, {}] as const]) {
         const off = furthest(forward(params, cfg, source, target, options), wanted);
         assert.ok(off <= 1e-5 * Math.max(1, largest(wanted)), `${off}`);
+      }
+    });
+
+    it(`${name}: the cache changes nothing, whatever is read at once, and decode.ts writes the likeliest ids with it`, () => {
+      for (const hide of [mask, undefined]) {
+        const wanted = decode(params, cfg, target, encoded, { mask: hide });
+        let cache = emptyCache(params, cfg, encoded, { length: 30, mask: hide });
+        let from = 0;
+        for (const T of [1, 1, 5, 12, 1, 7]) {
+          const next = step(params, cfg, tf.slice(target, [0, from], [-1, T]), cache);
+          const off = furthest(next.logits, tf.slice(wanted, [0, from, 0], [-1, T, -1]));
+          assert.ok(off <= 1e-5 * Math.max(1, largest(wanted)), `${from}: ${off}`);
+          cache = next.cache;
+          from += T;
+        }
+        assert.equal(cache.at.dataSync()[0], target.shape[1]);
+      }
+      const one = tf.slice(encoded, [0, 0, 0], [1, -1, -1]);
+      const next = (ids: tf.Tensor2D, cache: Cache) => step(params, cfg, ids, cache, { last: true });
+      const cache = emptyCache(params, cfg, one, { length: 13 });
+      const before = tf.memory().numTensors - (4 * cfg.decoderLayers + 2);
+      const ids = [...generate(next, cache, [cfg.start], { length: 12, room: 13, temperature: 0 })];
+      assert.equal(tf.memory().numTensors, before);
+      const all = tf.argMax(decode(params, cfg, tf.tensor2d([[cfg.start, ...ids]], undefined, "int32"), one), -1);
+      assert.deepEqual(ids, Array.from(all.dataSync()).slice(0, 12));
+      assert.throws(() => step(params, cfg, target, cache), /the target is \[3,27\]; the cache is for 1 rows of 13/);
+    });
+
+    it(`${name}: save writes a folder that fromPretrained reads, with a Unigram tokenizer`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), "t5-"));
+      try {
+        const tokenizer = await textTokenizer(unigramJson, { tokenizer_class: "T5TokenizerFast" });
+        save(folder, { family: "t5", cfg, params, tokenizer, meta: { eos: [1] } });
+        const model = (await fromPretrained(folder)) as T5;
+        assert.deepEqual([model.family, model.cfg, model.meta.eos], ["t5", cfg, [1]]);
+        assert.equal(
+          furthest(model.forward(source, { target, mask }), forward(params, cfg, source, target, { mask })),
+          0,
+        );
+        assert.equal(furthest(model.forward(source), encode(params, cfg, source)), 0);
+        assert.deepEqual([...model.tokenizer!.encode("abc")], [3, 4]);
+        assert.throws(() => save(join(folder, "x.gguf"), model), /a T5 is not written as GGUF/);
+      } finally {
+        rmSync(folder, { recursive: true });
       }
     });
 
