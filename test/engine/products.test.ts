@@ -25,6 +25,43 @@ describe("products", function () {
     }
   });
 
+  it("multiplies matrices eagerly, in all forms, at odd and empty sizes, and carries NaN", () => {
+    for (const [M, K, N] of [
+      [1, 1, 1],
+      [7, 5, 3],
+      [33, 17, 65],
+      [130, 129, 31],
+      [0, 3, 2],
+      [2, 0, 3],
+    ]) {
+      const left = Array.from({ length: M }, (_, i) => Array.from({ length: K }, (_, k) => Math.sin(7 * i + k)));
+      const right = Array.from({ length: K }, (_, k) => Array.from({ length: N }, (_, j) => Math.cos(k - 5 * j)));
+      if (M > 1 && K && N) left[1][0] = Number.NaN;
+      const wanted = left.flatMap((row) =>
+        Array.from({ length: N }, (_, j) => row.reduce((sum, x, k) => sum + x * right[k][j], 0)),
+      );
+      for (const [turnA, turnB] of [
+        [false, false],
+        [false, true],
+        [true, false],
+        [true, true],
+      ]) {
+        // biome-ignore format: a table
+        const found = tf.tidy(() => {
+          const a = tf.tensor2d(left.flat(), [M, K]);
+          const b = tf.tensor2d(right.flat(), [K, N]);
+          return tf.matMul(turnA ? tf.transpose(a) : a, turnB ? tf.transpose(b) : b, turnA, turnB);
+        });
+        assert.deepEqual(found.shape, [M, N]);
+        found.dataSync().forEach((value, i) => {
+          if (Number.isNaN(wanted[i])) assert.ok(Number.isNaN(value), `${M}x${K}x${N}: ${value} is no NaN`);
+          else assert.ok(Math.abs(value - wanted[i]) < 1e-4, `${M}x${K}x${N}: ${value} is not ${wanted[i]}`);
+        });
+        found.dispose();
+      }
+    }
+  });
+
   it("takes the smaller factor first: the gradient by a weight that makes its input narrower", () => {
     const { hlo } = lowered(
       (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, true),
