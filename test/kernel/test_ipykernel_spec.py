@@ -407,6 +407,7 @@ def test_async_await(subject, sample):
 
 
 def test_async_interrupt(subject, sample):
+    """The cell ends because of the interrupt, long before its pause of 30 s does. ipykernel's own test also takes the end of a pause of 5 s."""
     sent = subject.client.execute(sample("hang in a promise"))
     kinds = []
     while "stream" not in kinds:
