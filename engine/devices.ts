@@ -50,7 +50,7 @@ export async function devices(): Promise<Device[]> {
 }
 
 /** The adapter of WebGPU, or why there is none. It takes 0.1 s to know, once. */
-const adapterOfWebGpu = async () => (await import("./webgpu-adapter.ts")).findAdapter();
+const adapterOfWebGpu = async () => (await import("./webgpu/webgpu-adapter.ts")).findAdapter();
 
 async function throughWebGpu({ software = true } = {}): Promise<Device[]> {
   const adapter = await adapterOfWebGpu();
@@ -148,7 +148,7 @@ export async function useDevice(name: "auto" | DeviceType | `${"CPU" | "GPU"}:${
     await registerWasm();
     await tf.setBackend("wasm");
   } else if (type === "webgpu") {
-    const { registerWebGpu } = await import("./webgpu.ts");
+    const { registerWebGpu } = await import("./webgpu/webgpu.ts");
     await registerWebGpu();
     await tf.setBackend("webgpu");
   } else {

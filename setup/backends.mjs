@@ -29,7 +29,7 @@ for (const { name, type, memoryBytes } of await devices()) {
 }
 
 async function softwareGpu() {
-  const { findAdapter } = await import("../engine/webgpu-adapter.ts");
+  const { findAdapter } = await import("../engine/webgpu/webgpu-adapter.ts");
   const adapter = await findAdapter();
   return "software" in adapter && adapter.software;
 }

@@ -25,7 +25,7 @@ const commands = {
   data: { script: "data/build.ts", needs: ["npm"] },
   zoo: { script: "data/zoo.ts", needs: ["npm"] },
   claims: { script: "kernel/run/claims.ts", needs: ["npm"] },
-  launch: { script: "engine/launch.ts", needs: ["npm", "tensorflow"] },
+  launch: { script: "engine/cluster/launch.ts", needs: ["npm", "tensorflow"] },
   pack: { script: "setup/pack.mjs", needs: ["npm", "kernel"] },
   check: { script: "setup/check.mjs", needs: ["npm"] },
   doctor: { script: "setup/doctor.mjs", needs: [] },

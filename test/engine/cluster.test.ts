@@ -453,7 +453,7 @@ if (what) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
       [["--workers", "2", join(folder, "none.ts")], /there is no file .*none\.ts/],
       [["--wrong", "2", script], /there is no option --wrong/],
     ];
-    const file = join(import.meta.dirname, "../../engine/launch.ts");
+    const file = join(import.meta.dirname, "../../engine/cluster/launch.ts");
     for (const [args, message] of cases) {
       const { status, stderr } = spawnSync(process.execPath, [file, ...args], { encoding: "utf8" });
       assert.equal(status, 2);

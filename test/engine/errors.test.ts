@@ -50,7 +50,11 @@ mistakes.push(...ownChecks);
 const eagerOnly: typeof mistakes = [
   ["gather", () => tf.gather(a(), int(9)), /9 is not in \[0, 2\).*float32\[2,3\], indices int32\[1\]/],
   ["unsortedSegmentSum", () => tf.unsortedSegmentSum(a(), int(0, 7), 2), /7 is out of range \[0, 2\)/],
-  ["tile", () => tf.tile(tf.ones([1000, 1000]), [1000, 1000]), /no memory for float32\[1000000,1000000\] \(4000\.0 GB\)/],
+  [
+    "tile",
+    () => tf.tile(tf.ones([1000, 1000]), [1000, 1000]),
+    /no memory for float32\[1000000,1000000\] \(4000\.0 GB\)/,
+  ],
 ];
 
 describe("errors of ops", () => {

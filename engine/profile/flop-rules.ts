@@ -1,6 +1,6 @@
 // How many floating-point operations TensorFlow's ops do, from shapes alone.
-import { type OpAttr, sizeOf, TF_COMPLEX64, TF_FLOAT } from "./binding.ts";
-import type { Form } from "./trace.ts";
+import { type OpAttr, sizeOf, TF_COMPLEX64, TF_FLOAT } from "../binding.ts";
+import type { Form } from "../trace.ts";
 
 export type Kind = "matmul" | "conv" | "einsum" | "elementwise" | "reduction" | "softmax" | "norm" | "pool" | "fft";
 

@@ -1,7 +1,7 @@
 // Where ops come from: the op as it was written, its pass and the user's lines, of ops that run and of nodes that are traced.
-import { userFrames } from "./frame.ts";
-import { asWritten, type Call, currentCall, type Pass } from "./scopes.ts";
-import { type Trace, watchTraces } from "./trace.ts";
+import { userFrames } from "../frame.ts";
+import { asWritten, type Call, currentCall, type Pass } from "../scopes.ts";
+import { type Trace, watchTraces } from "../trace.ts";
 
 export interface Site {
   op: string;

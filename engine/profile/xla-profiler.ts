@@ -3,9 +3,9 @@
 // share. Without them everything but the ops inside of programs can still be profiled.
 import { join } from "node:path";
 import koffi from "koffi";
-import { type LibTensorFlow, libraryName } from "./libtensorflow.ts";
-import { bytesAt, type Field, fields, messages, numberOf, numbersOf, textOf } from "./protobuf.ts";
-import { keptAt } from "./replace.ts";
+import { type LibTensorFlow, libraryName } from "../libtensorflow.ts";
+import { bytesAt, type Field, fields, messages, numberOf, numbersOf, textOf } from "../protobuf.ts";
+import { keptAt } from "../replace.ts";
 
 /** An instruction of a program, executed once. Times in milliseconds since the session began. */
 export interface XlaEvent {

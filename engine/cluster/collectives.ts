@@ -1,11 +1,11 @@
 // The collectives as kernels of tfjs: eager, in a traced function, and differentiable. Two ways lead to the other processes:
 // TensorFlow's collective ops (gRPC between machines, NCCL between GPUs), and memory that processes of one machine share.
 import * as tf from "@tensorflow/tfjs-core";
-import type { TensorFlowBackend } from "./backend.ts";
-import { ATTR, type Binding, bytesOf, dims, type OpAttr, TF_FLOAT, TF_INT32 } from "./binding.ts";
-import { registerAnew } from "./register.ts";
+import type { TensorFlowBackend } from "../backend.ts";
+import { ATTR, type Binding, bytesOf, dims, type OpAttr, TF_FLOAT, TF_INT32 } from "../binding.ts";
+import { registerAnew } from "../register.ts";
+import type { Form } from "../trace.ts";
 import type { Reduction, SharedMemory, Span, Waiting } from "./shared-memory.ts";
-import type { Form } from "./trace.ts";
 
 /** Collectives of flat lists of tensors of one dtype, float32 or int32. */
 export interface Transport {

@@ -1,10 +1,10 @@
 // A cluster of processes that compute together: who is in it, its collectives, and what happens when one of them is gone.
 import * as tf from "@tensorflow/tfjs-core";
+import { finish } from "../errors.ts";
+import { userFrame } from "../frame.ts";
+import { flatten } from "../pytree.ts";
 import { type Group, runCollective } from "./collectives.ts";
-import { finish } from "./errors.ts";
-import { userFrame } from "./frame.ts";
 import { type Joined, join } from "./join.ts";
-import { flatten } from "./pytree.ts";
 import type { Reduction } from "./shared-memory.ts";
 import { membership, nameOf, parseTfConfig } from "./tf-config.ts";
 

@@ -1,15 +1,15 @@
 // Records what happens while a function runs: ops by the binding or by tfjs' kernels, passes by tfjs' scopes.
 import * as tf from "@tensorflow/tfjs-core";
-import { tensorflowBackend } from "./backend.ts";
-import type { Binding } from "./binding.ts";
-import { unfuse } from "./jit.ts";
+import { tensorflowBackend } from "../backend.ts";
+import type { Binding } from "../binding.ts";
+import { unfuse } from "../jit.ts";
+import { replace } from "../replace.ts";
+import { askFrames } from "../scopes.ts";
 import type { ProfileEvent, Scope } from "./profile.ts";
 import { type Rest, recordNative } from "./profile-native.ts";
 import { forgetLast, framesNow, recordTraces, type Site, siteNow } from "./profile-sites.ts";
 import type { Recorded } from "./profile-view.ts";
 import { includeXla, summaries } from "./profile-xla.ts";
-import { replace } from "./replace.ts";
-import { askFrames } from "./scopes.ts";
 import { type Session, startSession, type XlaProfile } from "./xla-profiler.ts";
 
 export type Recorder = ReturnType<typeof record>;

@@ -1,7 +1,7 @@
 // What a profile looks like: a table by op and line, a flame figure by user code, and a file for Perfetto.
 import { writeFileSync } from "node:fs";
+import type { Pass } from "../scopes.ts";
 import type { JitSummary, ProfileEvent, Scope } from "./profile.ts";
-import type { Pass } from "./scopes.ts";
 
 export interface Recorded {
   ms: number;

@@ -1,6 +1,6 @@
 // Kernels that tfjs-backend-webgpu 4.22 lacks, and those of its own that are wrong.
 import * as tf from "@tensorflow/tfjs-core";
-import { contract, parseEinsum } from "./einsum.ts";
+import { contract, parseEinsum } from "../einsum.ts";
 import type { WebGpuBackend } from "./webgpu.ts";
 
 type Inputs = Record<string, tf.Tensor>;

@@ -1,5 +1,5 @@
 // Times what goes through the binding to TensorFlow: ops, programs, copies, and tracing.
-import { type Binding, bytesOf, describe } from "./binding.ts";
+import { type Binding, bytesOf, describe } from "../binding.ts";
 import type { ProfileEvent } from "./profile.ts";
 import type { Site } from "./profile-sites.ts";
 

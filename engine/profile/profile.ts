@@ -1,6 +1,7 @@
 // profile(f): what f's time and memory go to, op by op. Eager ops are timed where tfjs hands them to TensorFlow (or to its own
 // kernels on other devices), those inside of a jitted function by TensorFlow's profiler.
-import { tensorflowBackend } from "./backend.ts";
+import { tensorflowBackend } from "../backend.ts";
+import type { Pass } from "../scopes.ts";
 import { type Recorder, record } from "./profile-record.ts";
 import {
   type Figure,
@@ -14,7 +15,6 @@ import {
   traceFile,
   writeTrace,
 } from "./profile-view.ts";
-import type { Pass } from "./scopes.ts";
 
 /** Something that took time while f ran. Times in milliseconds since the start. */
 export interface ProfileEvent {

@@ -1,13 +1,13 @@
 // flops(f, ...args): floating-point operations of a function, counted from its traced graph without running it.
 import * as tf from "@tensorflow/tfjs-core";
-import { tensorflowBackend } from "./backend.ts";
-import { locate } from "./errors.ts";
+import { tensorflowBackend } from "../backend.ts";
+import { locate } from "../errors.ts";
+import { origins } from "../jit.ts";
+import { flatten } from "../pytree.ts";
+import { replace } from "../replace.ts";
+import { asWritten, currentCall, type Pass } from "../scopes.ts";
+import { type Added, Trace, watchTraces } from "../trace.ts";
 import { count, type Kind } from "./flop-rules.ts";
-import { origins } from "./jit.ts";
-import { flatten } from "./pytree.ts";
-import { replace } from "./replace.ts";
-import { asWritten, currentCall, type Pass } from "./scopes.ts";
-import { type Added, Trace, watchTraces } from "./trace.ts";
 
 /** All calls of an op in one pass. */
 export interface FlopRow {

@@ -4,12 +4,12 @@ import { randomBytes } from "node:crypto";
 import { join as path } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
-import { tensorflowBackend } from "./backend.ts";
+import { tensorflowBackend } from "../backend.ts";
+import { finish } from "../errors.ts";
+import { userFrame } from "../frame.ts";
+import { libraryName } from "../libtensorflow.ts";
 import { type CollectiveRuntime, collectiveRuntime, taskName } from "./collective-runtime.ts";
 import { type Group, runCollective, sharedTransport, type Transport, tensorflowTransport } from "./collectives.ts";
-import { finish } from "./errors.ts";
-import { userFrame } from "./frame.ts";
-import { libraryName } from "./libtensorflow.ts";
 import {
   createSharedFile,
   openSharedMemory,
