@@ -497,6 +497,8 @@ export function createBinding(lib: LibTensorFlow) {
     },
     executeOp: executeOp as any,
     executeRaw,
+    /** To be called before TensorFlow makes its devices anew, as it does when a process joins a cluster. */
+    forgetOps: () => ready?.clear(),
     isUsingGpuDevice: () => gpu !== undefined && !device.includes("CPU"),
     getNumOfTensors: entries.size,
     getNumOfSavedModels: () => 0,

@@ -40,6 +40,11 @@ export function readyOps(lib: LibTensorFlow) {
         dtypes: inputs.map(({ dtype }) => dtype),
       });
     },
+    /** Deletes all: they know devices that are about to be made anew. */
+    clear(): void {
+      for (const there of byName.values()) for (const { op } of there) lib.TFE_DeleteOp(op);
+      byName.clear();
+    },
     /** Deletes an op that failed: it still has the inputs. */
     drop(name: string, ready: Ready): void {
       const there = byName.get(name)!;

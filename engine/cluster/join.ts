@@ -47,6 +47,7 @@ export async function join(membership: Membership, options: JoinOptions): Promis
   const { lib } = backend.native;
   const library = path(lib.dir, libraryName("cc"));
   const runtime = collectiveRuntime(library, lib.context);
+  backend.native.forgetOps();
   try {
     runtime.enable(membership);
   } catch (error) {

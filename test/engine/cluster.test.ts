@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { cluster, tf } from "@whetstone/engine";
+import { cluster, jit, tf } from "@whetstone/engine";
 
 const child = join(import.meta.dirname, "cluster-child.ts");
 const run = join(import.meta.dirname, "../../setup/run.mjs");
@@ -316,13 +316,22 @@ describe("cluster", function () {
         cluster({ transport: "mpi" as "auto" }),
         /transport is "mpi"; it can be "auto" or "tensorflow"/,
       );
-      // Others that do not come are named. This makes the process a member, so it stands last.
+      // Others that do not come are named. This makes the process a member, so it stands last. TensorFlow makes its devices anew
+      // for that: ops and programs that ran before must run on.
+      const x = tf.tensor1d([1, 2, 3]);
+      const twice = jit((x: tf.Tensor) => tf.mul(x, 2));
+      const use = () => [[...tf.pow(x, 2).dataSync()], [...twice(x).dataSync()]];
+      use();
       const [port, other] = await freePorts(2);
       const workers = [`127.0.0.1:${port}`, `127.0.0.1:${other}`];
       await assert.rejects(
         cluster({ workers, rank: 0, startTimeout: 1 }),
         new RegExp(`worker 1 \\(127\\.0\\.0\\.1:${other}\\) did not come within 1 s`),
       );
+      assert.deepEqual(use(), [
+        [1, 4, 9],
+        [2, 4, 6],
+      ]);
     } finally {
       delete process.env.TF_CONFIG;
     }
