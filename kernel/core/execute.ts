@@ -109,6 +109,7 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     const warnings = checked.diagnostics.filter(({ category }) => category === "warning");
     if (running.interrupted) return { ...nothing, warnings, done: { error: stopped } };
     running.begun = true;
+    if (!silent) kernel.lastShown = run;
     kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent, isTimed: checked.isTimed });
     return { ...nothing, warnings, done: await finished };
   } catch (error) {

@@ -46,6 +46,8 @@ export interface Kernel {
   count: number;
   /** Executions of all kinds: each has a number of its own, to which its output belongs. */
   runs: number;
+  /** The last run that has begun and is not silent: what happens between cells is told there. */
+  lastShown: number;
   /** The requests that what runs send belongs to, also when it comes late. */
   parents: Map<number, Header>;
   /** Runs of which nothing is shown. */
@@ -86,6 +88,7 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     output,
     count: 0,
     runs: 0,
+    lastShown: 0,
     parents: new Map(),
     silent: new Set(),
     comms: new Map(),
@@ -132,7 +135,7 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     const { running } = kernel;
     // A cell that is still being checked will run in the fresh process.
     if (running?.begun) running.finish({ type: "done", run: running.run, error });
-    else publish(kernel.runs, "error", error);
+    else publish(kernel.lastShown, "error", error);
   }
 }
 

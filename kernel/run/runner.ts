@@ -344,8 +344,12 @@ async function answer(kernel: Kernel, grace: number): Promise<Pick<CellResult, "
   try {
     // An expression, which reads the same in every language: kernels need not look at empty code.
     const first = await Promise.race([kernel.execute("", { silent: true, userExpressions: { alive: "0" } }), late]);
-    return first === "late"
-      ? { verdict: "timeout", reason: `the kernel was still busy ${grace} s after the cell had ended` }
+    if (first === "late")
+      return { verdict: "timeout", reason: `the kernel was still busy ${grace} s after the cell had ended` };
+    // The process of the cells ended, and this request is the first to hear of it.
+    const { ename, evalue } = first.reply;
+    return ename !== undefined && lostState.includes(ename)
+      ? { verdict: "dead", reason: `after the cell had ended: ${ename}: ${evalue}` }
       : undefined;
   } catch (error) {
     return { verdict: "dead", reason: `after the cell had ended: ${(error as Error).message}` };
