@@ -24,6 +24,19 @@ export interface State {
   t: tf.Tensor;
 }
 
+/** A step that takes a state and gives the next one; each call does it and gives its milliseconds, the loss read. */
+export function timed(step: (state: State) => { loss: tf.Tensor; state: State }, state: State): () => number {
+  return () => {
+    const begin = performance.now();
+    const { loss, state: next } = step(state);
+    state = next;
+    const [value] = loss.dataSync();
+    loss.dispose();
+    if (!Number.isFinite(value)) throw new Error(`the loss became ${value}`);
+    return performance.now() - begin;
+  };
+}
+
 /** Weights from N(0, 0.02^2), made by a seeded generator; biases 0, gains 1. */
 export function init(cfg: GptConfig, seed = 1): Params {
   const { layers, width: d, ctx, vocab } = cfg;

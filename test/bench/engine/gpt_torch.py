@@ -4,11 +4,11 @@ Arguments: `small` or `medium`, and `eager` or `compile`. Adam is PyTorch's fuse
 """
 
 import sys
-import time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from peer import serve_training
 
 SIZES = {"small": (4, 128, 128, 16, 2048, 4), "medium": (6, 384, 256, 8, 8192, 6)}
 LAYERS, WIDTH, CTX, BATCH, VOCAB, HEADS = SIZES[sys.argv[1]]
@@ -58,12 +58,4 @@ optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
 if sys.argv[2] == "compile":
     model = torch.compile(model)
 ids, labels = torch.randint(VOCAB, (BATCH, CTX)), torch.randint(VOCAB, (BATCH, CTX))
-print("ready", torch.__version__, torch.get_num_threads(), flush=True)
-for _ in sys.stdin:
-    begin = time.perf_counter()
-    optimizer.zero_grad()
-    loss = model(ids, labels)
-    loss.backward()
-    optimizer.step()
-    value = loss.item()
-    print((time.perf_counter() - begin) * 1e3, value, flush=True)
+serve_training(torch, model, optimizer, ids, labels)

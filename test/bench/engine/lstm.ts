@@ -1,6 +1,5 @@
-// A language model of LSTM layers (Hochreiter 1997) as pure functions of tensors, along the text by
-// `fused.lstm`, whose loops are `scan`; lstm_torch.py is the
-// same model in PyTorch. Gates stand in PyTorch's order: input, forget, cell, output.
+// A language model of LSTM layers (Hochreiter 1997) as pure functions of tensors, along the text by `fused.lstm`, whose loops
+// are `scan`; lstm_torch.py is the same model in PyTorch. Gates stand in PyTorch's order: input, forget, cell, output.
 import { fused, tf } from "@whetstone/engine";
 
 export interface LstmConfig {

@@ -1,7 +1,7 @@
 // Training an LSTM along a text of 128 tokens by `scan`, beside torch.nn.LSTM.
 import { jit, tf, valueAndGrad } from "@whetstone/engine";
 import type { Row } from "../run.ts";
-import { adam, type State, start } from "./gpt.ts";
+import { adam, type State, start, timed } from "./gpt.ts";
 import * as lstm from "./lstm.ts";
 import { race, startPeer } from "./versus.ts";
 
@@ -18,16 +18,7 @@ export async function* rows(): AsyncGenerator<Row> {
     },
     { donate: [0] },
   );
-  let state = start(lstm.init(cfg));
-  const ours = () => {
-    const begin = performance.now();
-    const { loss, state: next } = step(state, ids, labels);
-    state = next;
-    const [value] = loss.dataSync();
-    loss.dispose();
-    if (!Number.isFinite(value)) throw new Error(`the loss became ${value}`);
-    return performance.now() - begin;
-  };
+  const ours = timed((state) => step(state, ids, labels), start(lstm.init(cfg)));
   const peer = await startPeer("torch.nn.LSTM of PyTorch", ["torch==2.13.0", "numpy==2.4.6"], "lstm_torch.py");
   try {
     yield await race("lstm-vs-torch", ours, peer, { items: cfg.batch * cfg.ctx, unit: "tokens" });

@@ -43,14 +43,5 @@ function trainer(cfg: gpt.GptConfig): () => number {
     },
     { donate: [0] },
   );
-  let state = gpt.start(gpt.init(cfg));
-  return () => {
-    const begin = performance.now();
-    const { loss, state: next } = step(state, ids, labels);
-    state = next;
-    const [value] = loss.dataSync();
-    loss.dispose();
-    if (!Number.isFinite(value)) throw new Error(`the loss became ${value}`);
-    return performance.now() - begin;
-  };
+  return gpt.timed((state) => step(state, ids, labels), gpt.start(gpt.init(cfg)));
 }

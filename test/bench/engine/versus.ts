@@ -6,8 +6,6 @@ import { createInterface } from "node:readline";
 import { median, pythonWith } from "../peers.ts";
 import type { Row } from "../run.ts";
 
-const ROUNDS = 5;
-
 export interface Peer {
   /** name, version and settings */
   about: string;
@@ -30,9 +28,11 @@ const keepFreedMemory = {
  * step and prints its milliseconds, and a number to check it by.
  */
 export async function startPeer(name: string, packages: string[], script: string, args: string[] = []): Promise<Peer> {
+  // The engine has set it for itself; the peer decides as it does everywhere.
+  const { TF_ENABLE_ONEDNN_OPTS: _ours, ...env } = process.env;
   const child = spawn(pythonWith(packages), [join(import.meta.dirname, script), ...args], {
     stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, ...keepFreedMemory },
+    env: { ...env, ...keepFreedMemory },
   });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   const read = async () => {
@@ -57,21 +57,21 @@ export async function startPeer(name: string, packages: string[], script: string
 }
 
 /**
- * The speed of `ours` over the peer's: the median of the ratios of five rounds, each of `steps` steps of the one and then of
+ * The speed of `ours` over the peer's: the median of the ratios of `rounds` rounds, each of `steps` steps of the one and then of
  * the other. `items` is how many `unit`s a step does.
  */
 export async function race(
   id: string,
   ours: () => number,
   peer: Peer,
-  { items, unit, steps = 8 }: { items: number; unit: string; steps?: number },
+  { items, unit, steps = 8, rounds = 5 }: { items: number; unit: string; steps?: number; rounds?: number },
 ): Promise<Row> {
   for (let i = 0; i < 3; i++) {
     ours();
     await peer.step();
   }
   const speeds = { ours: [] as number[], peer: [] as number[] };
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const own: number[] = [];
     const other: number[] = [];
     for (let i = 0; i < steps; i++) own.push(ours());
@@ -80,7 +80,7 @@ export async function race(
     speeds.peer.push((items / median(other)) * 1e3);
   }
   const ratios = speeds.ours.map((speed, i) => speed / speeds.peer[i]);
-  const rounds = ratios.map((r) => r.toFixed(2)).join(" ");
-  const note = `${median(speeds.ours).toFixed(0)} ${unit}/s, ${peer.about} ${median(speeds.peer).toFixed(0)}; rounds ${rounds}`;
+  const told = ratios.map((r) => r.toFixed(2)).join(" ");
+  const note = `${median(speeds.ours).toFixed(0)} ${unit}/s, ${peer.about} ${median(speeds.peer).toFixed(0)}; rounds ${told}`;
   return { id, value: median(ratios), unit: "ratio", note };
 }
