@@ -1,4 +1,5 @@
-// How TensorFlow is started: ConfigProto of tensorflow/core/protobuf/config.proto, encoded by hand.
+// How TensorFlow is started: ConfigProto of tensorflow/core/protobuf/config.proto.
+import { messageOf, writeBytes, writeNumber } from "./protobuf.ts";
 
 /** How many CPU devices to show: env WHETSTONE_CPU_DEVICES, else one. They share the machine's cores; they are there to try placement. */
 export function cpuDevices(): number {
@@ -16,11 +17,9 @@ export const allowsGrowth = () => process.env.TF_FORCE_GPU_ALLOW_GROWTH !== "fal
 /** Whether float32 products may be computed in TF32 from the start: env WHETSTONE_TF32=1. */
 export const startsWithTF32 = () => process.env.WHETSTONE_TF32 === "1";
 
-const message = (field: number, bytes: number[]) => [(field << 3) | 2, bytes.length, ...bytes];
-const varint = (field: number, value: number) => [field << 3, value];
-
 /** ConfigProto { device_count = 1 { "CPU": cpus }, gpu_options = 6 { allow_growth = 4 } } */
 export function configProto({ cpus, growth }: { cpus: number; growth: boolean }): Uint8Array {
-  const count = message(1, [...message(1, [...Buffer.from("CPU")]), ...varint(2, cpus)]);
-  return Uint8Array.from([...(cpus > 1 ? count : []), ...message(6, varint(4, growth ? 1 : 0))]);
+  const count = writeBytes(1, messageOf(writeBytes(1, "CPU"), writeNumber(2, cpus)));
+  const gpuOptions = writeBytes(6, writeNumber(4, growth ? 1 : 0));
+  return cpus > 1 ? messageOf(count, gpuOptions) : gpuOptions;
 }

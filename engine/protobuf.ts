@@ -1,4 +1,4 @@
-// Reads protobuf messages without their descriptions: fields by number.
+// Reads and writes protobuf messages without their descriptions: fields by number.
 
 /** A field of a message: a number, or the bytes of what has a length (text, packed numbers, another message). */
 export interface Field {
@@ -8,17 +8,24 @@ export interface Field {
   bytes?: Uint8Array;
 }
 
+/** A varint, and where it ends. */
+function varintAt(bytes: Uint8Array, at: number): [value: number, next: number] {
+  let value = 0;
+  for (let scale = 1; ; scale *= 128) {
+    const byte = bytes[at++];
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80 || byte === undefined) return [value, at];
+  }
+}
+
 /** The fields of a message in their order. Those of fixed width are there without a value. */
 export function fields(message: Uint8Array): Field[] {
   const found: Field[] = [];
   let at = 0;
   const varint = () => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = message[at++];
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80 || byte === undefined) return value;
-    }
+    const [value, next] = varintAt(message, at);
+    at = next;
+    return value;
   };
   while (at < message.length) {
     const tag = varint();
@@ -63,14 +70,30 @@ export function numbersOf(of: Field[], field: number): number[] {
     if (f.value !== undefined) return [f.value];
     const values: number[] = [];
     for (let at = 0; f.bytes && at < f.bytes.length; ) {
-      let value = 0;
-      for (let scale = 1; ; scale *= 128) {
-        const byte = f.bytes[at++];
-        value += (byte & 0x7f) * scale;
-        if (byte < 0x80) break;
-      }
+      const [value, next] = varintAt(f.bytes, at);
       values.push(value);
+      at = next;
     }
     return values;
   });
+}
+
+/** A message, or a part of one, of these fields. */
+export const messageOf = (...written: Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(written));
+
+/** A field that is a number; one below zero has 64 bits. */
+export const writeNumber = (field: number, value: number): Uint8Array => messageOf(varint(field << 3), varint(value));
+
+/** A field that is text, bytes or another message. */
+export function writeBytes(field: number, content: Uint8Array | string): Uint8Array {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  return messageOf(varint((field << 3) | 2), varint(bytes.length), bytes);
+}
+
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  bytes.push(Number(rest));
+  return Uint8Array.from(bytes);
 }
