@@ -352,13 +352,20 @@ def test_heartbeat_and_control_while_a_cell_runs(kernel):
     assert time.monotonic() - before > 0.05 or cell.types[-1] == "idle"
 
 
-def test_a_client_that_subscribes_is_greeted_first(kernel):
+def subscriber(kernel):
+    """A socket that has subscribed to everything and been greeted, the greeting not read yet."""
     info = kernel.manager.get_connection_info()
     listener = zmq.Context.instance().socket(zmq.SUB)
     listener.linger = 0
     listener.connect(f"tcp://{info['ip']}:{info['iopub_port']}")
     listener.subscribe(b"")
     assert listener.poll(10_000)
+    return listener
+
+
+def test_a_client_that_subscribes_is_greeted_first(kernel):
+    listener = subscriber(kernel)
+    info = kernel.manager.get_connection_info()
     session = Session(key=info["key"], signature_scheme=info["signature_scheme"])
     message = check(session.deserialize(session.feed_identities(listener.recv_multipart())[1]))
     assert message["msg_type"] == "iopub_welcome" and message["content"] == {"subscription": ""} and message["parent_header"] == {}

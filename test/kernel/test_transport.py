@@ -16,7 +16,7 @@ import pytest
 import zmq
 from client import Kernel
 from test_crash import family, wait_until_gone
-from test_messages import Wire
+from test_messages import Wire, subscriber
 
 PORTS = ["shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"]
 
@@ -214,12 +214,7 @@ def test_a_message_counts_once(kernel):
 
 
 def test_what_the_kernel_has_said_cannot_be_sent_back(kernel):
-    info = kernel.manager.get_connection_info()
-    listener = zmq.Context.instance().socket(zmq.SUB)
-    listener.linger = 0
-    listener.connect(f"tcp://{info['ip']}:{info['iopub_port']}")
-    listener.subscribe(b"")
-    assert listener.poll(10_000)
+    listener = subscriber(kernel)
     heard = [listener.recv_multipart()]
     kernel.run("const comm = comms.open('nobody', {}); let told = 0; comm.onMessage(() => { told++ }); comm.send({ a: 1 })")
     while listener.poll(500):
