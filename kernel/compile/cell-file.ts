@@ -27,7 +27,7 @@ export function parseCell(name: string, cell: string, project: Project, commands
 }
 
 function parseCode(name: string, code: string, { cwd, options }: Project, mayShift = true): CellFile {
-  const kind = options.jsx || saysJsx.test(code) ? ts.ScriptKind.TSX : ts.ScriptKind.TS;
+  const kind = options.jsx || saysJsx(code) ? ts.ScriptKind.TSX : ts.ScriptKind.TS;
   const path = join(cwd, `${name}.${++serial}${kind === ts.ScriptKind.TS ? ".ts" : ".tsx"}`);
   if (mayShift && /^\s*\{/.test(code)) {
     const file = parse(path, `(${code}\n)`, kind);
@@ -47,9 +47,12 @@ function parseCode(name: string, code: string, { cwd, options }: Project, mayShi
   return { file, shift: 0 };
 }
 
-/** A cell says what makes its elements in a comment above its code, as a file does: `@jsx h`, `@jsxImportSource preact`. */
-const saysJsx =
-  /^(?:\s|\/\/[^\n]*\n|\/\*(?:(?!\*\/)[\s\S])*\*\/)*?\/\*\*?(?:(?!\*\/)[\s\S])*@jsx(?:ImportSource|Runtime)?\b/;
+/** Whether a cell says what makes its elements in a comment above its code, as a file does: `@jsx h`, `@jsxImportSource preact`. */
+function saysJsx(code: string): boolean {
+  if (!code.includes("@jsx")) return false;
+  const { pragmas } = parse("pragmas.ts", code, ts.ScriptKind.TS);
+  return ["jsx", "jsximportsource", "jsxruntime"].some((name) => pragmas.has(name));
+}
 
 function jsxIsNotSaid(file: ts.SourceFile): ts.DiagnosticWithLocation {
   const isJsx = (node: ts.Node) => ts.isJsxOpeningLikeElement(node) || ts.isJsxFragment(node);

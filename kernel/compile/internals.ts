@@ -13,6 +13,8 @@ export interface BoundFile extends ts.SourceFile {
   bindDiagnostics: ts.DiagnosticWithLocation[];
   externalModuleIndicator?: ts.Node | true;
   packageJsonScope?: unknown;
+  /** What comments above the code say, by names in lower case. */
+  pragmas: ReadonlyMap<string, unknown>;
   /** String literals of imports, filled by `createProgram`. */
   imports?: readonly ts.StringLiteralLike[];
   moduleAugmentations?: readonly ts.Node[];

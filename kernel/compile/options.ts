@@ -29,7 +29,7 @@ const fixed: ts.CompilerOptions = {
 };
 
 const exploring: ts.CompilerOptions = {
-  // For cells that say what makes their elements: see jsxOf in cell-file.ts.
+  // For cells that say what makes their elements: see saysJsx in cell-file.ts.
   jsx: ts.JsxEmit.React,
   lib: ["lib.esnext.d.ts"],
   strict: true,

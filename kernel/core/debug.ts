@@ -1,8 +1,8 @@
 // debug_request: the part of the Debug Adapter Protocol that shows variables. Nothing stops at breakpoints.
-import type { VariablesAnswer, VariablesRequest } from "../worker/protocol.ts";
 import type { RequestContext } from "./context.ts";
 import type { Kernel } from "./kernel.ts";
 import { textIn } from "./text.ts";
+import { askVariables } from "./variables.ts";
 
 interface DebugRequest {
   seq?: number;
@@ -10,8 +10,6 @@ interface DebugRequest {
   arguments?: Record<string, any>;
 }
 
-/** A cell that computes answers nothing: the panel then says so instead of waiting. */
-const patienceMs = 3_000;
 const noBreakpoints = "this kernel does not stop at breakpoints";
 
 let sequence = 0;
@@ -69,36 +67,13 @@ async function respond(
       return { modules: [], totalModules: 0 };
     case "inspectVariables": {
       const names = (await kernel.compiler.names()).filter(({ isValue }) => isValue);
-      return ask(kernel, { what: "all", names });
+      return askVariables(kernel, { what: "all", names });
     }
     case "variables":
-      return ask(kernel, { what: "parts", reference: Number(given.variablesReference) });
+      return askVariables(kernel, { what: "parts", reference: Number(given.variablesReference) });
     case "richInspectVariables":
-      return ask(kernel, { what: "view", name: textIn(given, "variableName") });
+      return askVariables(kernel, { what: "view", name: textIn(given, "variableName") });
     default:
       return { failed: `the kernel shows variables and has no debugger: it knows no "${command}"` };
   }
-}
-
-/**
- * Asks the worker for variables. One that computes does not answer: after `patience` nobody waits for it any more, and a
- * view of the user's own that does not end is stopped.
- */
-export async function ask(
-  kernel: Kernel,
-  question: VariablesRequest["ask"],
-  patience = patienceMs,
-): Promise<VariablesAnswer> {
-  const run = ++kernel.runs;
-  const { promise, resolve } = Promise.withResolvers<VariablesAnswer>();
-  const timer = setTimeout(() => {
-    if (kernel.running === undefined) kernel.worker.interrupt(run);
-    resolve({ failed: "the cell that runs leaves no time to look at variables" });
-  }, patience);
-  kernel.questions.set(run, resolve);
-  kernel.worker.inspect({ type: "variables", run, ask: question });
-  const answer = await promise;
-  clearTimeout(timer);
-  kernel.questions.delete(run);
-  return answer;
 }

@@ -92,7 +92,6 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     silent,
     allowStdin,
     begun: false,
-    interrupted: false,
     finish,
     stop: () => stop(undefined),
   };
@@ -100,14 +99,14 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
   try {
     const payload = await Promise.race([page(kernel, code), stopping]);
     if (payload !== undefined) return { ...nothing, payload: [payload] };
-    if (running.interrupted) return { ...nothing, done: { error: stopped } };
+    if (running.interruptedAt !== undefined) return { ...nothing, done: { error: stopped } };
     const checked = await check(kernel, nameOf(cell), code, stopping);
     if (checked === undefined) return { ...nothing, done: { error: stopped } };
     const errors = checked.diagnostics.filter(({ category }) => category === "error");
     if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
     if (checked.magic !== undefined) return { ...nothing, ...frontMagic(kernel, checked.magic) };
     const warnings = checked.diagnostics.filter(({ category }) => category === "warning");
-    if (running.interrupted) return { ...nothing, warnings, done: { error: stopped } };
+    if (running.interruptedAt !== undefined) return { ...nothing, warnings, done: { error: stopped } };
     running.begun = true;
     if (!silent) kernel.lastShown = run;
     kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent, isTimed: checked.isTimed });
@@ -167,8 +166,9 @@ export function interrupt(kernel: Kernel) {
   const { running } = kernel;
   interruptDeliveries(kernel, repeatMs);
   if (running === undefined) return;
-  if (running.interrupted) return insist(kernel, running);
-  running.interrupted = true;
+  const { interruptedAt } = running;
+  if (interruptedAt !== undefined) return insist(kernel, running, interruptedAt);
+  running.interruptedAt = performance.now();
   running.stop();
   let presses = 0;
   const press = () => {
@@ -184,7 +184,6 @@ export function interrupt(kernel: Kernel) {
     }
     setTimeout(press, repeatMs);
   };
-  running.interruptedAt = performance.now();
   press();
 }
 
@@ -197,8 +196,8 @@ const ended =
   "the cell was in native code, so its process was ended. Its variables are gone; the next cell runs in a fresh process.";
 
 /** A second interrupt of the same cell; pressed right after the first one it is only impatience. */
-function insist(kernel: Kernel, running: Running) {
-  if (!running.begun || performance.now() - (running.interruptedAt ?? Number.POSITIVE_INFINITY) < insistMs) return;
+function insist(kernel: Kernel, running: Running, interruptedAt: number) {
+  if (!running.begun || performance.now() - interruptedAt < insistMs) return;
   kernel.asking = undefined;
   startAfresh(kernel);
   const error = { ename: "KeyboardInterrupt", evalue: ended, traceback: [`KeyboardInterrupt: ${ended}`] };

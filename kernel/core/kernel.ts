@@ -19,9 +19,7 @@ export interface Running {
   allowStdin: boolean;
   /** Whether the cell's code has begun to run. Before that the cell is being checked. */
   begun: boolean;
-  /** Set by an interrupt, also before the cell's code has begun to run. */
-  interrupted: boolean;
-  /** When, by performance.now(). */
+  /** When it was interrupted, by performance.now(); that may be before the cell's code has begun to run. */
   interruptedAt?: number;
   finish(done: Done): void;
   /** Ends the wait for the compiler. */
@@ -145,7 +143,7 @@ function ask(kernel: Kernel, { run, prompt, password }: Extract<WorkerMessage, {
   if (running?.run !== run) {
     return worker.answer({ refused: "prompt() asks only while its cell runs, and this one has ended" });
   }
-  if (running.interrupted) return worker.answer({ interrupted: true });
+  if (running.interruptedAt !== undefined) return worker.answer({ interrupted: true });
   if (!running.allowStdin) {
     return worker.answer({ refused: "prompt() cannot ask: the program that runs this notebook takes no input" });
   }

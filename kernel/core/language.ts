@@ -2,9 +2,9 @@
 import type { Inspected } from "../compile/inspect.ts";
 import type { RequestContext } from "./context.ts";
 import { toPoints, toUnits } from "./cursor.ts";
-import { ask } from "./debug.ts";
 import type { Kernel } from "./kernel.ts";
 import { textIn } from "./text.ts";
+import { askVariables } from "./variables.ts";
 
 export async function complete({ compiler }: Kernel, { request, reply }: RequestContext) {
   const { code, offset } = cursor(request.content);
@@ -32,7 +32,7 @@ export async function inspect(kernel: Kernel, { request, reply }: RequestContext
 /** What the compiler knows of a name, and the value of a variable in one line. */
 async function described(kernel: Kernel, { text, markdown, variable }: Inspected) {
   const patience = kernel.running === undefined ? previewMs.idle : previewMs.busy;
-  const answer = variable && (await ask(kernel, { what: "preview", name: variable }, patience));
+  const answer = variable && (await askVariables(kernel, { what: "preview", name: variable }, patience));
   const value = answer && "variables" in answer ? answer.variables[0]?.value : undefined;
   if (value === undefined) return { "text/plain": text, "text/markdown": markdown };
   const fence = "`".repeat(Math.max(0, ...(value.match(/`+/g) ?? []).map(({ length }) => length)) + 1);
