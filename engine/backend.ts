@@ -15,7 +15,7 @@ import {
   TF_STRING,
 } from "./binding.ts";
 import { contract, parseEinsum } from "./einsum.ts";
-import { finish } from "./errors.ts";
+import { finish } from "./finished.ts";
 import { userFrame } from "./frame.ts";
 import { registerMissingKernels } from "./kernels.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";

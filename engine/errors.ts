@@ -7,8 +7,6 @@ import { callSite } from "./frame.ts";
 import { replace } from "./replace.ts";
 import { asWritten } from "./scopes.ts";
 
-export { finish };
-
 interface Engine {
   runKernel(name: string, inputs: object, attrs?: object): unknown;
   startScope(name?: string): void;

@@ -2,7 +2,7 @@
 // (WHETSTONE_CPU_DEVICES=4). TensorFlow copies between devices what an op needs; here is what decides on which it runs.
 import * as tf from "@tensorflow/tfjs-core";
 import { type TensorFlowBackend, tensorflowBackend } from "./backend.ts";
-import { finish } from "./errors.ts";
+import { finish } from "./finished.ts";
 import { userFrame } from "./frame.ts";
 import { flatten } from "./pytree.ts";
 import { registerAnew } from "./register.ts";

@@ -15,7 +15,7 @@ import {
   TF_FLOAT,
   type Tracer,
 } from "./binding.ts";
-import { finish } from "./errors.ts";
+import { finish } from "./finished.ts";
 import { userFrame } from "./frame.ts";
 import type { LibTensorFlow } from "./libtensorflow.ts";
 import { currentCall } from "./scopes.ts";

@@ -1,6 +1,6 @@
 // A cluster of processes that compute together: who is in it, its collectives, and what happens when one of them is gone.
 import * as tf from "@tensorflow/tfjs-core";
-import { finish } from "../errors.ts";
+import { finish } from "../finished.ts";
 import { userFrame } from "../frame.ts";
 import { flatten } from "../pytree.ts";
 import { type Group, runCollective } from "./collectives.ts";

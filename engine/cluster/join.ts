@@ -5,7 +5,7 @@ import { join as path } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
 import { tensorflowBackend } from "../backend.ts";
-import { finish } from "../errors.ts";
+import { finish } from "../finished.ts";
 import { userFrame } from "../frame.ts";
 import { libraryName } from "../libtensorflow.ts";
 import { type CollectiveRuntime, collectiveRuntime, taskName } from "./collective-runtime.ts";
