@@ -121,6 +121,11 @@ function duration(seconds: number): string {
 
 const stdio = { stdio: ["ignore", "inherit", "inherit"] as ["ignore", "inherit", "inherit"] };
 
+/** What a shell ends with when its command was stopped by SIGINT. */
+const sigintCode = 130;
+/** How long the interrupt of a cell may take to arrive after the signal to its commands. */
+const interruptMs = 1_000;
+
 function finished(child: ChildProcess, what: string): Promise<void> {
   // Made here, where its stack still leads to the cell.
   const failure = new CommandError();
@@ -130,8 +135,12 @@ function finished(child: ChildProcess, what: string): Promise<void> {
       fail(error.code === "ENOENT" ? `there is no program ${error.path}` : error.message),
     );
     child.on("exit", (code, signal) => {
-      if (code === 0) settle();
-      else fail(`${what.split("\n")[0]} ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`);
+      if (code === 0) return settle();
+      const failed = () =>
+        fail(`${what.split("\n")[0]} ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`);
+      // The interrupt of a cell stops its commands too, and they may end before it is heard here: then it is why.
+      if (signal === "SIGINT" || code === sigintCode) setTimeout(failed, interruptMs);
+      else failed();
     });
   });
 }

@@ -47,6 +47,14 @@ def test_death_between_cells_is_told(kernel):
     assert kernel.run("1").result == "1"
 
 
+def test_death_after_a_silent_run_is_told_under_the_last_cell_that_was_shown(kernel):
+    cell = kernel.run("setTimeout(() => process.exit(6), 400)")
+    assert kernel.run("1", silent=True).reply["status"] == "ok"
+    late = kernel.late(10, ("error",), [cell.id], 1)
+    assert late[0]["content"]["ename"] == "ProcessExit" and "exit code 6" in late[0]["content"]["evalue"]
+    assert kernel.run("1").result == "1"
+
+
 def test_death_from_outside(kernel):
     worker = int(kernel.run("process.pid").result)
     os.kill(worker, signal.SIGKILL)

@@ -54,6 +54,19 @@ def test_commands(kernel, tmp_path):
     assert kernel.run("before").result == "1"
 
 
+def test_a_command_that_ends_by_the_signal_before_its_cell_hears_the_interrupt(kernel):
+    import time
+
+    def stop():
+        time.sleep(0.4)
+        kernel.interrupt()
+
+    assert kernel.run("!kill -INT $$", during=stop).error["ename"] == "KeyboardInterrupt"
+    # Without an interrupt it is a command that failed.
+    cell = kernel.run("!kill -INT $$")
+    assert cell.error["ename"] == "CommandError" and "ended by SIGINT" in cell.error["evalue"]
+
+
 def test_a_command_is_interrupted(kernel):
     import time
 
