@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { loadText } from "../../data/corpus.ts";
 import { loadMails, type Mail, mask } from "../../data/mails.ts";
 import { loadNames } from "../../data/names.ts";
+import { checkSplits } from "../../data/source.ts";
 import * as tasks from "../../data/tasks.ts";
 import { synonyms } from "../../data/wordnet.ts";
 import type { Split } from "../../recipes/core/data.ts";
@@ -22,6 +23,15 @@ describe("sources", () => {
     assert.equal(new Set(all.map(({ name }) => name)).size, all.length);
     const given = new Map(all.map(({ name, given }) => [name, given]));
     assert.deepEqual([given.get("abigail"), given.get("herman"), given.get("robin")], ["female", "male", "both"]);
+  });
+
+  it("a source that has changed is refused, with the split and the package named", () => {
+    const hashes = (test: string) => ({ train: { sha256: "a" }, validation: { sha256: "b" }, test: { sha256: test } });
+    checkSplits("the names", hashes("c"), hashes("c"), "some-package");
+    assert.throws(
+      () => checkSplits("the names", hashes("c"), hashes("d"), "some-package"),
+      /The test split of the names has SHA-256 c, but data\/splits\.json says d\. Another version of some-package is installed: run npm ci/,
+    );
   });
 
   it("WordNet gives synonyms, commonest sense first, and none for what is no word", () => {
