@@ -37,12 +37,25 @@ export function reverse(rng: Rng, { symbols = 16, length = 8 }: SequenceOptions 
 /**
  * Symbols in random order, each once; then one of them again: what followed it is asked for (induction heads,
  * Olsson 2022).
+ * @param options.queries how many are asked, one after another with a mark between them: more to learn from an example
  */
-export function induction(rng: Rng, { symbols = 32, length = 16 }: SequenceOptions = {}): SequenceExample {
+export function induction(
+  rng: Rng,
+  { symbols = 32, length = 16, queries = 1 }: SequenceOptions & { queries?: number } = {},
+): SequenceExample {
   if (length > symbols) throw new Error(`induction: ${length} different symbols do not exist among ${symbols}.`);
   const word = rng.shuffle(Array.from({ length: symbols }, (_, i) => special.symbols + i)).slice(0, length);
-  const at = rng.int(length - 1);
-  return answered([special.begin, ...word, word[at]], [word[at + 1]]);
+  const [ids, targets] = [[special.begin as number, ...word], Array<number>(length + 1).fill(-1)];
+  for (let i = 0; i < queries; i++) {
+    const at = rng.int(length - 1);
+    if (i) {
+      ids.push(special.query);
+      targets.push(-1);
+    }
+    ids.push(word[at]);
+    targets.push(word[at + 1]);
+  }
+  return { ids: Int32Array.from(ids), targets: Int32Array.from(targets) };
 }
 
 /** begin a b separator c with c = (a + b) mod `symbols` (grokking, Power 2022). */

@@ -109,6 +109,10 @@ describe("tasks", () => {
       const { ids, answer } = of((r) => tasks.induction(r, { symbols: 20, length: 10 }))(seed);
       assert.deepEqual(answer, [ids[ids.indexOf(ids.at(-1)!) + 1]]);
     });
+    const { ids, targets } = tasks.induction(rng(7), { symbols: 20, length: 10, queries: 3 });
+    const asked = Array.from(targets.keys()).filter((at) => targets[at] >= 0);
+    assert.deepEqual(asked, [11, 13, 15]);
+    for (const at of asked) assert.equal(targets[at], ids[ids.indexOf(ids[at]) + 1]);
     assert.throws(() => tasks.induction(rng(0), { symbols: 4, length: 5 }), /5 different symbols do not exist among 4/);
   });
 
