@@ -79,7 +79,7 @@ async function compile(source, stage, work, engines) {
       typeRoots: [join(place.modules, "@types")],
     },
     include: [source],
-    exclude: [join(source, "dist"), join(source, "node_modules")],
+    exclude: [join(source, "dist"), join(source, "node_modules"), join(source, "**/*.test.ts")],
   };
   const file = join(work, "tsconfig.json");
   writeFileSync(file, JSON.stringify(config));

@@ -32,6 +32,7 @@ const commands = {
   install: { script: "kernel/install/cli.ts", needs: ["npm", "kernel"], told: ["install"] },
   uninstall: { script: "kernel/install/cli.ts", needs: [], told: ["uninstall"] },
   list: { script: "kernel/install/cli.ts", needs: [], told: ["list"] },
+  copy: { script: "setup/copy.mjs", needs: [] },
 };
 
 const [name = "", ...rest] = process.argv.slice(2);
@@ -91,7 +92,11 @@ if (!node) {
 }
 // These take paths of the caller's own.
 const from =
-  name === "notebooks" ? process.env.INIT_CWD : name === "launch" || command.told ? process.cwd() : undefined;
+  name === "notebooks"
+    ? process.env.INIT_CWD
+    : ["launch", "copy"].includes(name) || command.told
+      ? process.cwd()
+      : undefined;
 child = spawn(node, [script, ...args], { stdio: "inherit", cwd: from || root });
 child.on("error", (error) => {
   console.error(`${node} does not start: ${error.message}`);

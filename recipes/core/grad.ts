@@ -12,6 +12,11 @@ export function valueAndGrads<A extends unknown[]>(
 ): (params: Params, ...rest: A) => { value: tf.Scalar; grads: Params } {
   return (params, ...rest) =>
     tf.tidy(() => {
+      if (!tf.getGradient("Add"))
+        throw new Error(
+          "valueAndGrads: tfjs-core alone has no gradients. On Node, import @tensorflow/tfjs-layers once, which brings them; " +
+            "with a bundler @tensorflow/tfjs-core/dist/register_all_gradients.",
+        );
       const names = Object.keys(params);
       const { value, grads } = tf.engine().gradients(
         () => {
