@@ -1,4 +1,4 @@
-// From ids to batches.
+// From ids to batches, and from items to splits. What reads files and packs documents is in recipes/data/.
 import * as tf from "@tensorflow/tfjs-core";
 import { type Rng, rng } from "./rng.ts";
 
@@ -64,11 +64,46 @@ function stack(ids: Int32Array, starts: number[], ctx: number): Batch {
 
 export type Split = "train" | "validation" | "test";
 
+export interface SplitOptions {
+  /** shares of the items; the rest is for training */
+  validation?: number;
+  test?: number;
+  seed?: number;
+}
+
 /**
  * To which split an item of that name belongs. A function of the name alone: it stays when items are added, and no
  * item is ever in two splits.
  */
-export function splitOf(name: string, { validation = 0.1, test = 0.1, seed = 0 } = {}): Split {
+export function splitOf(name: string, { validation = 0.1, test = 0.1, seed = 0 }: SplitOptions = {}): Split {
+  checkShares({ validation, test });
   const at = rng(seed).fork(name).next();
   return at < test ? "test" : at < test + validation ? "validation" : "train";
+}
+
+/**
+ * The items in splits, in their order: by `name`, as splitOf does, or without one in exactly these shares, drawn by the
+ * seed (then an item more changes where others belong).
+ */
+export function splits<T>(
+  items: readonly T[],
+  { validation = 0.1, test = 0.1, seed = 0, name }: SplitOptions & { name?: (item: T) => string } = {},
+): Record<Split, T[]> {
+  checkShares({ validation, test });
+  const out: Record<Split, T[]> = { train: [], validation: [], test: [] };
+  const [first, second] = [test, test + validation].map((share) => Math.round(share * items.length));
+  const drawn: Split[] = [];
+  for (const [at, i] of rng(seed)
+    .shuffle(items.map((_, i) => i))
+    .entries())
+    drawn[i] = at < first ? "test" : at < second ? "validation" : "train";
+  items.forEach((item, i) => {
+    out[name ? splitOf(name(item), { validation, test, seed }) : drawn[i]].push(item);
+  });
+  return out;
+}
+
+function checkShares({ validation = 0, test = 0 }: SplitOptions): void {
+  if (validation >= 0 && test >= 0 && validation + test <= 1) return;
+  throw new Error(`splits: validation ${validation} and test ${test} are no shares; wanted 0 to 1, together too.`);
 }

@@ -10,14 +10,23 @@ export interface Stepped<S> {
   state: S;
 }
 
-/** One update. Pure, so that a compiler can take it: `step: jit(step, { donate: [0, 1] })`. */
-export type Step<S> = (params: Params, state: S, ids: tf.Tensor, targets: tf.Tensor) => Stepped<S>;
+/**
+ * One update. Pure, so that a compiler can take it: `step: jit(step, { donate: [0, 1] })`. `more` are the other tensors of
+ * a batch, such as the mask of a packed one.
+ */
+export type Step<S> = (
+  params: Params,
+  state: S,
+  ids: tf.Tensor,
+  targets: tf.Tensor,
+  more: Record<string, tf.Tensor>,
+) => Stepped<S>;
 
 export interface TrainOptions<S> {
   params: Params;
   state: S;
   step: Step<S>;
-  data: Iterable<Batch>;
+  data: Iterable<Batch> | AsyncIterable<Batch>;
   /** number of the last step */
   steps: number;
   /** steps done before, by the run that this one goes on from */
@@ -47,17 +56,19 @@ export async function train<S>({
   onStep,
 }: TrainOptions<S>): Promise<Trained<S>> {
   const history: Trained<S>["history"] = [];
-  const batches = data[Symbol.iterator]();
+  const batches = Symbol.asyncIterator in data ? data[Symbol.asyncIterator]() : data[Symbol.iterator]();
   // A step that donates its arguments frees them; the first ones are the caller's, so it gets copies.
   let now = copy({ params, state });
   for (let i = start + 1; i <= steps; i++) {
-    const { value: batch, done } = batches.next();
+    const { value: batch, done } = await batches.next();
     if (done)
       throw new Error(`train: the data ended before step ${i} of ${steps}; give more, or a generator without end.`);
-    const next = tf.tidy(() => step(now.params, now.state, batch.ids, batch.targets) as any) as Stepped<S>;
+    const { ids, targets, ...rest } = batch;
+    const more = Object.fromEntries(Object.entries<any>(rest).filter(([, value]) => value instanceof tf.Tensor));
+    const next = tf.tidy(() => step(now.params, now.state, ids, targets, more) as any) as Stepped<S>;
     const [loss] = await next.value.data();
     const kept = new Set(leaves([next.params, next.state]));
-    tf.dispose([batch.ids, batch.targets, next.value, leaves(now).filter((tensor) => !kept.has(tensor))]);
+    tf.dispose([ids, targets, more, next.value, leaves(now).filter((tensor) => !kept.has(tensor))]);
     now = { params: next.params, state: next.state };
     if (!Number.isFinite(loss)) {
       tf.dispose(leaves(now));

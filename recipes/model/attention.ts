@@ -5,7 +5,7 @@
 //   online      softmax over blocks of keys with a running maximum (Milakov 2018, as in FlashAttention): no [T, T] is kept
 import * as tf from "@tensorflow/tfjs-core";
 
-/** q [B, H, T, d], k and v [B, G, S, d] with H a multiple of G, mask [T, S] of 0 and -1e9; the result [B, H, T, d]. */
+/** q [B, H, T, d], k and v [B, G, S, d] with H a multiple of G, mask [(B, 1,) T, S] of 0 and -1e9; the result [B, H, T, d]. */
 export type Attention = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor, layer: number) => tf.Tensor;
 
 /** Attention as the formula says, over all keys at once. */
@@ -22,7 +22,7 @@ export function windowed(window: number): Attention {
     for (let from = 0; from < T; from += window) {
       const [first, end] = [Math.max(0, from - window + 1), Math.min(T, from + window)];
       const seen = (x: tf.Tensor) => positions(x, first, end);
-      const near = tf.slice(band, [from, first], [end - from, end - first]);
+      const near = part(part(band, -2, from, end), -1, first, end);
       blocks.push(attend(positions(q, from, end), seen(k), seen(v), near, layer));
     }
     return tf.concat(blocks, 2);
@@ -36,10 +36,10 @@ export function online(block = 64): Attention {
     let [top, sum, out]: (tf.Tensor | undefined)[] = [];
     for (let from = 0; from < S; from += block) {
       const end = Math.min(S, from + block);
-      const part = tf.add(scores(q, positions(k, from, end)), tf.slice(mask, [0, from], [-1, end - from])); // [B, H, T, block]
-      const largest = tf.max(part, -1, true);
+      const seen = tf.add(scores(q, positions(k, from, end)), part(mask, -1, from, end)); // [B, H, T, block]
+      const largest = tf.max(seen, -1, true);
       const next = constant(top ? tf.maximum(top, largest) : largest); // any value gives the same result
-      const weights = tf.exp(tf.sub(part, next));
+      const weights = tf.exp(tf.sub(seen, next));
       const fade = top && tf.exp(tf.sub(top, next));
       const add = (old: tf.Tensor | undefined, more: tf.Tensor) => (old ? tf.add(tf.mul(old, fade!), more) : more);
       sum = add(sum, tf.sum(weights, -1, true));
@@ -72,6 +72,17 @@ export function causal({
   return tf.mul(tf.cast(hidden, "float32"), -1e9);
 }
 
+/**
+ * [B, 1, T, T], to be added: -1e9 where a key lies before the document of the query, whose ids stand at `positions` [B, T]
+ * of their own documents. Query i sees the keys from i - positions[i] on.
+ */
+export function apart(positions: tf.Tensor): tf.Tensor {
+  const [B, T] = positions.shape;
+  const start = tf.sub(tf.range(0, T), tf.cast(positions, "float32")); // [B, T]
+  const before = tf.less(tf.reshape(tf.range(0, T), [1, 1, 1, T]), tf.reshape(start, [B, 1, T, 1]));
+  return tf.mul(tf.cast(before, "float32"), -1e9);
+}
+
 // The query heads of a group lie one behind the other, so one product serves them all and no key is copied.
 function scores(q: tf.Tensor, k: tf.Tensor): tf.Tensor {
   const [B, H, T, d] = q.shape;
@@ -93,6 +104,12 @@ function grouped(x: tf.Tensor, G: number): tf.Tensor {
 }
 
 const positions = (x: tf.Tensor, from: number, end: number) => tf.slice(x, [0, 0, from, 0], [-1, -1, end - from, -1]); // [B, H, end - from, d]
+
+// The queries (axis -2) or keys (axis -1) from..end of a mask [..., T, S].
+function part(mask: tf.Tensor, axis: number, from: number, end: number): tf.Tensor {
+  const at = Array<number>(mask.rank).fill(0).with(axis, from);
+  return tf.slice(mask, at, mask.shape.with(axis, end - from));
+}
 
 // The value without its gradient.
 const constant = (x: tf.Tensor): tf.Tensor =>

@@ -10,7 +10,7 @@ import { type Linear, linear as plain } from "../core/linear.ts";
 import { embed, gelu, layerNorm, rmsNorm } from "../core/ops.ts";
 import { get, type Params } from "../core/params.ts";
 import type { Rng } from "../core/rng.ts";
-import { type Attention, attend, causal } from "./attention.ts";
+import { type Attention, apart, attend, causal } from "./attention.ts";
 import { frequencies, type RopeScaling, rotate, rotation } from "./rope.ts";
 
 export interface GPTConfig {
@@ -94,6 +94,8 @@ export interface ForwardOptions {
   linear?: Linear;
   /** [T, S] scores of a head and what is done with them; see attention.ts */
   attention?: Attention;
+  /** int32 [B, T]: where each id stands in its own document, of several in a row (data/pack.ts); it sees no other */
+  positions?: tf.Tensor;
   /** sees the residual stream [B, T, C]: 0 the embeddings, l the output of layer l */
   hidden?: (layer: number, x: tf.Tensor) => void;
 }
@@ -120,7 +122,7 @@ export function step(
   cfg: GPTConfig,
   ids: tf.Tensor,
   cache: Cache,
-  options: ForwardOptions & { last?: boolean } = {},
+  options: Omit<ForwardOptions, "positions"> & { last?: boolean } = {},
 ): { logits: tf.Tensor; cache: Cache } {
   const room = cache.k[0].shape[2]!;
   if (ids.shape[0] !== cache.k[0].shape[0] || ids.shape[1]! > room)
@@ -132,7 +134,7 @@ function run(
   params: Params,
   cfg: GPTConfig,
   ids: tf.Tensor,
-  { linear = plain, attention = attend, hidden, last = false }: ForwardOptions & { last?: boolean },
+  { linear = plain, attention = attend, positions, hidden, last = false }: ForwardOptions & { last?: boolean },
   cache?: Cache,
 ): { logits: tf.Tensor; cache: Cache } {
   const { layers, dim: C, heads: H, kvHeads: G, headDim: d, name, ...kind } = complete(cfg);
@@ -149,9 +151,13 @@ function run(
   const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [B, T, -1, d]), [0, 2, 1, 3]); // [B, heads, T, d]
 
   const keys = cache ? cache.k[0].shape[2]! : T;
-  const mask = causal({ length: T, keys, at: cache?.at, window: cfg.window });
+  if (positions && String(positions.shape) !== String(ids.shape))
+    throw new Error(`gpt: positions are [${positions.shape}], ids [${ids.shape}]; wanted the same shape.`);
+  const past = causal({ length: T, keys, at: cache?.at, window: cfg.window });
+  const mask = positions ? tf.minimum(past, apart(positions)) : past;
   const at = cache ? tf.add(tf.range(0, T, 1, "int32"), cache.at) : tf.range(0, T, 1, "int32");
-  const turn = kind.positions === "rotary" ? rotation(at, frequencies(d, kind.theta, cfg.scaling)) : undefined;
+  const places = positions ? tf.expandDims(positions, 1) : at; // [B, 1, T] or [T]
+  const turn = kind.positions === "rotary" ? rotation(places, frequencies(d, kind.theta, cfg.scaling)) : undefined;
   const turned = (x: tf.Tensor) => (turn ? rotate(x, turn) : x);
   const read: Cache = { k: [], v: [], at: tf.scalar(0, "int32") };
   const remember = (part: "k" | "v", l: number, x: tf.Tensor) => {
@@ -162,7 +168,8 @@ function run(
   let x = embed(p(`${name.tokens}.weight`), ids); // [B, T, C]
   if (kind.positions === "learned") {
     const table = p("wpe.weight");
-    x = tf.add(x, cache ? tf.gather(table, within(at, cfg.ctx - 1)) : tf.slice(table, [0, 0], [T, C]));
+    if (positions) x = tf.add(x, embed(table, positions));
+    else x = tf.add(x, cache ? tf.gather(table, within(at, cfg.ctx - 1)) : tf.slice(table, [0, 0], [T, C]));
   }
   x = tf.reshape(x, [B * T, C]);
   hidden?.(0, tf.reshape(x, [B, T, C]));

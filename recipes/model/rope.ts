@@ -22,10 +22,10 @@ export function frequencies(d: number, theta = 10_000, scaling?: RopeScaling): F
   });
 }
 
-/** cos and sin of the angles at `positions` [T], each [T, d/2]: the same for every layer and head. */
+/** cos and sin of the angles at `positions` [..., T], each [..., T, d/2]: the same for every layer and head. */
 export function rotation(positions: tf.Tensor, frequencies: Float32Array): { cos: tf.Tensor; sin: tf.Tensor } {
   const angles = tf.mul(
-    tf.expandDims(tf.cast(positions, "float32"), 1),
+    tf.expandDims(tf.cast(positions, "float32"), -1),
     tf.tensor2d(frequencies, [1, frequencies.length]),
   );
   return { cos: tf.cos(angles), sin: tf.sin(angles) };
