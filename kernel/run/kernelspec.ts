@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, delimiter, dirname, join } from "node:path";
 import { userDataFolder } from "../install/places.ts";
+import { Trouble } from "./trouble.ts";
 
 /** How a kernel is started and interrupted; the fields of `kernel.json`. */
 export interface Kernelspec {
@@ -54,10 +55,13 @@ export function findKernelspec(name: string, folders: readonly string[] = kernel
   }
   if (name === "whetstone") {
     if (existsSync(ownFront)) return ownKernelspec();
-    throw new Error(`the kernel is not built: ${ownFront} is missing; run \`npm run setup\``);
+    throw new Trouble(`the kernel is not built: ${ownFront} is missing`, "npm run setup builds it");
   }
   const there = known.size === 0 ? "there is none" : `there are: ${[...known].join(", ")}`;
-  throw new Error(`no kernelspec "${name}"; ${there}. Looked in ${folders.join(", ")}`);
+  throw new Trouble(
+    `no kernelspec "${name}"; ${there}. Looked in ${folders.join(", ")}`,
+    "install that kernel, or take one that is there with --kernel NAME",
+  );
 }
 
 /** This project's kernel, run by the Node that runs this process. */
@@ -70,22 +74,24 @@ function ownKernelspec(): Kernelspec {
   };
 }
 
+const again = "install that kernel again";
+
 function readKernelspec(file: string): Kernelspec {
   let spec: Omit<Kernelspec, "name">;
   try {
     spec = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new Error(`cannot read the kernelspec ${file}: ${(error as Error).message}`);
+    throw new Trouble(`cannot read the kernelspec ${file}: ${(error as Error).message}`, again);
   }
   const { argv } = spec;
   if (!Array.isArray(argv) || argv.length === 0 || !argv.every((part) => typeof part === "string")) {
-    throw new Error(`the kernelspec ${file} has argv = ${JSON.stringify(argv)}, not a list of texts`);
+    throw new Trouble(`the kernelspec ${file} has argv = ${JSON.stringify(argv)}, not a list of texts`, again);
   }
   const folder = dirname(file);
   const command = /^python3?(\.\d+)?$/.test(argv[0]) ? (pythonOf(folder) ?? argv[0]) : argv[0];
   // Only commands with a path can be looked at here: others are found by the system.
   if (/[\\/]/.test(command) && !statSync(command, { throwIfNoEntry: false })?.isFile()) {
-    throw new Error(`the kernelspec ${file} starts ${command}, which does not exist; install that kernel again`);
+    throw new Trouble(`the kernelspec ${file} starts ${command}, which does not exist`, again);
   }
   return { ...spec, argv: [command, ...argv.slice(1)], name: basename(folder), folder };
 }

@@ -1,7 +1,13 @@
 // Notebook files: nbformat 4 read with errors that name the cell, and written byte for byte as Jupyter's own writer does, so that diffs stay small.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { formatNotebook, isJsonType, keepNumber } from "./notebook-text.ts";
 import type { MimeBundle, Output } from "./outputs.ts";
+import { Trouble } from "./trouble.ts";
+import { writeWhole } from "./whole.ts";
+
+export { formatNotebook } from "./notebook-text.ts";
+export { writeWhole } from "./whole.ts";
 
 export interface Cell {
   cell_type: "code" | "markdown" | "raw";
@@ -37,7 +43,10 @@ export function readNotebook(path: string): Notebook {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new Error(`cannot read the notebook ${path}: ${(error as Error).message}`);
+    throw new Trouble(
+      `cannot read the notebook ${path}: ${(error as Error).message}`,
+      "check the name and who may read the file",
+    );
   }
   return parseNotebook(text, path);
 }
@@ -48,14 +57,18 @@ export function parseNotebook(text: string, path: string): Notebook {
   try {
     notebook = JSON.parse(text, keepNumber);
   } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}`);
+    throw notJson(text, path, error as Error);
   }
-  const refuse = (what: string): never => {
-    throw new Error(`${path} is not a notebook of format 4: ${what}`);
+  const refuse = (
+    what: string,
+    next = `correct it there, or take the last good one: git checkout -- ${basename(path)}`,
+  ): never => {
+    throw new Trouble(`${path} is not a notebook of format 4: ${what}`, next);
   };
   if (!isObject(notebook)) return refuse("the file is not an object");
   if (notebook.nbformat !== 4) {
-    return refuse(`nbformat is ${JSON.stringify(notebook.nbformat)}; \`jupyter nbconvert --to notebook\` updates it`);
+    const update = `jupyter nbconvert --to notebook --nbformat 4 --inplace ${basename(path)} updates it`;
+    return refuse(`nbformat is ${JSON.stringify(notebook.nbformat)}`, update);
   }
   if (!Number.isInteger(notebook.nbformat_minor)) refuse("nbformat_minor is no whole number");
   if (!isObject(notebook.metadata)) refuse("metadata is not an object");
@@ -91,16 +104,24 @@ export function parseNotebook(text: string, path: string): Notebook {
   return notebook as unknown as Notebook;
 }
 
-/** What the file says for a number that this writer would put otherwise, such as 1.0, by the object or list that it stands in and its key. */
-const numberTexts = new WeakMap<object, Map<string, string>>();
-
-/** A reviver that keeps those texts. */
-function keepNumber(this: object, key: string, value: unknown, context?: { source?: string }): unknown {
-  const text = context?.source;
-  if (typeof value !== "number" || text === undefined || text === number(value)) return value;
-  const texts = numberTexts.get(this) ?? new Map();
-  numberTexts.set(this, texts.set(key, text));
-  return value;
+/** Says what a file that is no JSON is instead. */
+function notJson(text: string, path: string, { message }: Error): Trouble {
+  const restore = `git checkout -- ${basename(path)} brings back the last committed one`;
+  const line = (at: number) => text.slice(0, at).split("\n").length;
+  const nul = text.indexOf("\0");
+  if (text.trim() === "") return new Trouble(`${path} is not a notebook: the file is empty`, restore);
+  if (nul >= 0)
+    return new Trouble(
+      `${path} is not JSON: it has NUL bytes from byte ${Buffer.byteLength(text.slice(0, nul))} (line ${line(nul)}) on, as files have that were being written when a machine stopped`,
+      restore,
+    );
+  const conflict = text.search(/^<{7} /m);
+  if (conflict >= 0)
+    return new Trouble(
+      `${path} is not JSON: line ${line(conflict)} begins a merge conflict`,
+      "take one side of it: git checkout --ours or --theirs, with the name of the file",
+    );
+  return new Trouble(`${path} is not JSON: ${message}`, restore);
 }
 
 /** Joins the texts of an output in place; returns what is wrong with it. */
@@ -135,85 +156,6 @@ export function writeNotebook(path: string, notebook: Notebook): void {
   writeWhole(path, formatNotebook(notebook));
 }
 
-/** Replaces a file: written beside it, synced, renamed. */
-export function writeWhole(path: string, text: string): void {
-  const draft = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  try {
-    const file = openSync(draft, "w");
-    try {
-      // One write may take less than all of it.
-      for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(file, rest));
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(draft, path);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  }
-}
-
-/** The text of the file: one space of indentation, sorted keys, texts of several lines as lists of lines. */
-export function formatNotebook(notebook: Notebook): string {
-  const cells = notebook.cells.map((cell) => ({
-    ...cell,
-    source: lines(cell.source),
-    outputs: cell.outputs?.map(splitOutput),
-    attachments:
-      cell.attachments &&
-      Object.fromEntries(Object.entries(cell.attachments).map(([name, bundle]) => [name, splitBundle(bundle)])),
-  }));
-  return `${json({ ...notebook, cells }, "\n")}\n`;
-}
-
-function splitOutput(output: Output): object {
-  if (output.output_type === "stream") return { ...output, text: lines(output.text) };
-  if (output.output_type === "error") return output;
-  return { ...output, data: splitBundle(output.data) };
-}
-
-function splitBundle(bundle: MimeBundle): MimeBundle {
-  const split = (type: string, value: unknown) =>
-    typeof value === "string" && (type.startsWith("text/") || splitTypes.includes(type)) ? lines(value) : value;
-  return Object.fromEntries(Object.entries(bundle).map(([type, value]) => [type, split(type, value)]));
-}
-
-const splitTypes = ["application/javascript", "image/svg+xml"];
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the line ends of Python's splitlines
-const line = /[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|$)/g;
-
-/** The lines with their ends. Python's idea of a line end is wider than JavaScript's. */
-const lines = (text: string): string[] => (text.match(line) ?? []).filter((each) => each !== "");
-
-/** JSON as Python writes it with indent=1, sort_keys=True and ensure_ascii=False; `newline` holds the indentation. */
-function json(value: unknown, newline: string): string {
-  if (typeof value === "number") return number(value);
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const inner = `${newline} `;
-  const texts = numberTexts.get(value);
-  const member = (key: string, item: unknown) => {
-    const text = texts?.get(key);
-    // Unless another number has been put there since.
-    return text !== undefined && Number(text) === item ? text : json(item, inner);
-  };
-  if (Array.isArray(value)) {
-    return value.length === 0 ? "[]" : `[${value.map((item, i) => inner + member(`${i}`, item)).join()}${newline}]`;
-  }
-  const entries = Object.entries(value)
-    .filter(([, item]) => item !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  const members = entries.map(([key, item]) => `${inner}${JSON.stringify(key)}: ${member(key, item)}`);
-  return members.length === 0 ? "{}" : `{${members.join()}${newline}}`;
-}
-
-/** Python changes to exponents at 1e-4, JavaScript at 1e-6, and Python's have two digits. */
-function number(value: number): string {
-  const text = value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential() : JSON.stringify(value);
-  return text.replace(/e([+-])(\d)$/, "e$10$2");
-}
-
 function joined(value: unknown): string | undefined {
   return typeof value === "string" ? value : isTexts(value) ? value.join("") : undefined;
 }
@@ -222,4 +164,3 @@ const isObject = (value: unknown): value is Record<string, any> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
-const isJsonType = (type: string) => type === "application/json" || /^application\/.*\+json$/.test(type);

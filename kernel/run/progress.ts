@@ -1,7 +1,7 @@
 // What a run shows while it goes on: one line that is kept up to date in a terminal, plain lines elsewhere.
 
 import { countCells } from "./report.ts";
-import type { NotebookResult } from "./runner.ts";
+import type { NotebookResult } from "./result.ts";
 
 export interface Progress {
   start(run: { name: string; cells: number }): void;

@@ -1,6 +1,6 @@
 // Reports of a run: JSON for programs, JUnit for build servers, Markdown for people.
 import { relative } from "node:path";
-import { type CellResult, labelOf, type NotebookResult, plain } from "./runner.ts";
+import { type CellResult, isFailure, labelOf, type NotebookResult, plain } from "./result.ts";
 
 export interface Counts {
   passed: number;
@@ -36,7 +36,7 @@ export function junit({ notebooks, seconds }: Report, root: string): string {
       const problem = element(
         "error",
         { message: cut(firstLine(notebook.problem)), type: "start" },
-        xml(notebook.problem),
+        xml([notebook.problem, ...step(notebook.next)].join("\n")),
       );
       cases.unshift(element("testcase", { name: "start", classname: notebook.name, file, time: "0.000" }, problem));
     }
@@ -59,8 +59,12 @@ function caseBody(cell: CellResult): string {
   if (cell.verdict === "skipped" || cell.verdict === "not reached") {
     return element("skipped", { message: cell.reason ?? cell.verdict }, "");
   }
-  const text = shortened([cell.reason ?? "", place(cell), ...(cell.traceback ?? [])].filter(Boolean)).join("\n");
-  return element("failure", { message: cut(firstLine(cell.reason ?? cell.verdict)), type: cell.verdict }, xml(text));
+  const text = shortened([cell.reason ?? "", place(cell), ...(cell.traceback ?? [])].filter(Boolean));
+  return element(
+    "failure",
+    { message: cut(firstLine(cell.reason ?? cell.verdict)), type: cell.verdict },
+    xml([...text, ...step(cell.next)].join("\n")),
+  );
 }
 
 function element(name: string, attributes: Record<string, string>, body: string): string {
@@ -111,22 +115,24 @@ function section([title, ...lines]: string[]): string {
 }
 
 /** For each failure of a notebook its title and the lines that explain it, without escape codes, the longest ones cut. */
-export function failuresOf({ path, cells, problem }: NotebookResult, root: string): string[][] {
+export function failuresOf({ path, cells, problem, next }: NotebookResult, root: string): string[][] {
   const file = relative(root, path);
-  const failures = cells
-    .filter(({ verdict }) => verdict === "error" || verdict === "timeout" || verdict === "dead")
-    .map((cell) => {
-      const reason = plain(cell.reason ?? "");
-      const traceback = (cell.traceback ?? []).map(plain);
-      // The traceback of our kernel begins with the error itself.
-      const isSaid = traceback.some((line) => line.includes(firstLine(reason)));
-      return [
-        `${file}, ${labelOf(cell)}: ${cell.verdict} after ${cell.seconds.toFixed(1)} s`,
-        ...shortened([isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean)),
-      ];
-    });
-  return problem === undefined ? failures : [[`${file} did not run to its end`, plain(problem)], ...failures];
+  const failures = cells.filter(isFailure).map((cell) => {
+    const reason = plain(cell.reason ?? "");
+    const traceback = (cell.traceback ?? []).map(plain);
+    // The traceback of our kernel begins with the error itself.
+    const isSaid = traceback.some((line) => line.includes(firstLine(reason)));
+    return [
+      `${file}, ${labelOf(cell)}: ${cell.verdict} after ${cell.seconds.toFixed(1)} s`,
+      ...shortened([isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean)),
+      ...step(cell.next),
+    ];
+  });
+  if (problem === undefined) return failures;
+  return [[`${file} did not run to its end`, plain(problem), ...step(next)], ...failures];
 }
+
+const step = (next: string | undefined) => (next === undefined ? [] : [`Next: ${next}`]);
 
 const [linesAtFirst, linesAtLast, longestLine] = [40, 20, 500];
 

@@ -221,11 +221,13 @@ while (!existsSync("${other}")) await new Promise((done) => setTimeout(done, 20)
 
   it("starts with the longest of the last time, and those that are new; results keep their order", async () => {
     const paths = ["short", "long", "new"].map((name) => folder.make(name, ["1"]));
-    const lastReport = join(folder.path, "last.json");
-    const notebooks = [{ name: "short", seconds: 1 }, { name: "long", seconds: 9 }]; // biome-ignore format: pairs
-    writeFileSync(lastReport, JSON.stringify({ notebooks }));
+    const seconds = new Map([[paths[0], 1], [paths[1], 9]]); // biome-ignore format: pairs
     const order: string[] = [];
-    const results = await runNotebooks(paths, { workers: 1, lastReport, onStart: ({ name }) => void order.push(name) });
+    const results = await runNotebooks(paths, {
+      workers: 1,
+      lastSeconds: (path) => seconds.get(path),
+      onStart: ({ name }) => void order.push(name),
+    });
     assert.deepEqual(order, ["new", "long", "short"]);
     assert.deepEqual(results.map(({ name }) => name), ["short", "long", "new"]); // biome-ignore format: one line
   });
