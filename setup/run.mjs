@@ -25,6 +25,9 @@ const commands = {
   data: { script: "data/build.ts", needs: ["npm"] },
   zoo: { script: "data/zoo.ts", needs: ["npm"] },
   claims: { script: "kernel/run/claims.ts", needs: ["npm"] },
+  guide: { script: "notebooks/tools/guide.ts", needs: ["npm"] },
+  "lint:notebooks": { script: "notebooks/tools/lint.ts", needs: ["npm"] },
+  nb: { script: "notebooks/tools/nb.ts", needs: ["npm"] },
   launch: { script: "engine/cluster/launch.ts", needs: ["npm", "tensorflow"] },
   pack: { script: "setup/pack.mjs", needs: ["npm", "kernel"] },
   check: { script: "setup/check.mjs", needs: ["npm"] },
@@ -91,12 +94,11 @@ if (!node) {
   process.exit(1);
 }
 // These take paths of the caller's own.
-const from =
-  name === "notebooks"
-    ? process.env.INIT_CWD
-    : ["launch", "copy"].includes(name) || command.told
-      ? process.cwd()
-      : undefined;
+const from = ["notebooks", "lint:notebooks", "nb"].includes(name)
+  ? process.env.INIT_CWD
+  : ["launch", "copy"].includes(name) || command.told
+    ? process.cwd()
+    : undefined;
 child = spawn(node, [script, ...args], { stdio: "inherit", cwd: from || root });
 child.on("error", (error) => {
   console.error(`${node} does not start: ${error.message}`);

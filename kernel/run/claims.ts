@@ -1,7 +1,11 @@
-// `npm run claims [-- --markdown README.md]`: the claims of all notebooks, as their last saved outputs have them, in one table.
+// `npm run claims [-- --markdown README.md] [--html board.html]`: the claims of all notebooks, as their last saved outputs have them, in one
+// table, and which of them have moved since the run that was committed last (`--against REVISION`: another one). `--from reports/executed` takes
+// the notebooks of a run that was not written into them.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { committed, movedLines, movedSince } from "./claims-moved.ts";
+import { claimsPage } from "./claims-page.ts";
 import { type Cell, isCode, type Notebook, readNotebook, tagsOf, writeWhole } from "./notebook.ts";
 
 /** A claim that a notebook has stored among its outputs. What it means is the notebooks' own business; here it is only listed. */
@@ -27,13 +31,15 @@ export interface ClaimRow {
 
 const root = join(import.meta.dirname, "../..");
 const type = "application/vnd.claim+json";
-const begin = "<!-- claims -->";
-const end = "<!-- /claims -->";
 
 /** The claims of the notebooks in a folder, in the order of their names and cells. Throws for a claim that is incomplete, or has an id twice. */
 export function claimsIn(folder: string): ClaimRow[] {
   const names = readdirSync(folder).filter((name) => name.endsWith(".ipynb"));
-  const rows = names.sort().flatMap((name) => claimsOf(join(folder, name)));
+  return withoutDoubles(names.sort().flatMap((name) => claimsOf(join(folder, name), readNotebook(join(folder, name)))));
+}
+
+/** The same rows; throws when two notebooks give one id. */
+function withoutDoubles(rows: ClaimRow[]): ClaimRow[] {
   const places = new Map<string, string>();
   for (const { path, claim } of rows) {
     const before = places.get(claim.id);
@@ -44,8 +50,8 @@ export function claimsIn(folder: string): ClaimRow[] {
   return rows;
 }
 
-function claimsOf(path: string): ClaimRow[] {
-  const notebook: Notebook = readNotebook(path);
+/** The claims that a notebook has stored; `path` says where it stands. */
+export function claimsOf(path: string, notebook: Notebook): ClaimRow[] {
   return notebook.cells.flatMap((cell, i) => {
     // One that is shown failing on purpose claims nothing.
     if (!isCode(cell) || tagsOf(cell).includes("raises-exception")) return [];
@@ -82,7 +88,7 @@ export function claimsTable(rows: readonly ClaimRow[], from: string): string {
     const notebook = `[${/\d+/.exec(link.split("/").at(-1)!)?.[0] ?? link}](${link})`;
     const name = claim.title === undefined ? `\`${claim.id}\`` : `${text(claim.title)} (\`${claim.id}\`)`;
     const { mode = "", device = "" } = claim;
-    const cells = [notebook, name, measured(claim), targetOf(claim), verdictOf(claim), text(mode)];
+    const cells = [notebook, name, text(measured(claim)), text(targetOf(claim)), verdictOf(claim), text(mode)];
     if (hasDevice) cells.push(text(device));
     return `| ${cells.join(" | ")} |`;
   });
@@ -95,7 +101,8 @@ export function claimsTable(rows: readonly ClaimRow[], from: string): string {
   ].join("\n");
 }
 
-function summary(rows: readonly ClaimRow[]): string {
+/** How many hold. */
+export function summary(rows: readonly ClaimRow[]): string {
   const count = (kept: ClaimRow[]) => `${kept.filter(({ claim }) => claim.pass).length} of ${kept.length}`;
   const [bars, effects] = [rows.filter((row) => !isObserved(row)), rows.filter(isObserved)];
   return `${count(bars)} claims hold; ${count(effects)} effects that the literature reports show at this size.`;
@@ -103,16 +110,17 @@ function summary(rows: readonly ClaimRow[]): string {
 
 const isObserved = ({ claim }: ClaimRow) => claim.kind === "observed";
 
-function measured({ value, unit, ci }: StoredClaim): string {
+/** The value with its unit and interval. */
+export function measured({ value, unit, ci }: StoredClaim): string {
   const interval = ci === undefined ? "" : ` (${readable(ci[0])} to ${readable(ci[1])})`;
-  return `${readable(value)}${unit === undefined ? "" : ` ${text(unit)}`}${interval}`;
+  return `${readable(value)}${unit === undefined ? "" : ` ${unit}`}${interval}`;
 }
 
-function targetOf({ op, target }: StoredClaim): string {
-  return text(`${op} ${typeof target === "number" ? readable(target) : target.map(readable).join(" to ")}`);
+export function targetOf({ op, target }: StoredClaim): string {
+  return `${op} ${typeof target === "number" ? readable(target) : target.map(readable).join(" to ")}`;
 }
 
-function verdictOf({ pass, kind }: StoredClaim): string {
+export function verdictOf({ pass, kind }: StoredClaim): string {
   if (pass) return "✔ holds";
   return kind === "observed" ? "○ does not hold here" : "✘ does not hold";
 }
@@ -129,7 +137,8 @@ function readable(value: number | null): string {
 const text = (words: string) => words.replaceAll(/\s+/g, " ").replaceAll("|", "\\|").replaceAll("<", "&lt;");
 
 /** The document with the table between its two marks. Throws when it has not both. */
-export function withTable(document: string, table: string): string {
+export function withTable(document: string, table: string, name = "claims"): string {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   const from = document.indexOf(begin);
   const to = document.indexOf(end);
   if (from < 0 || to < from)
@@ -138,17 +147,31 @@ export function withTable(document: string, table: string): string {
 }
 
 function main() {
-  const { values } = parseArgs({ options: { markdown: { type: "string" } } });
-  const rows = claimsIn(join(root, "notebooks"));
-  if (values.markdown === undefined) {
-    console.log(claimsTable(rows, root));
-  } else {
+  const { values } = parseArgs({
+    options: {
+      markdown: { type: "string" },
+      html: { type: "string" },
+      from: { type: "string", default: join(root, "notebooks") },
+      against: { type: "string", default: "HEAD" },
+    },
+  });
+  const rows = claimsIn(resolve(values.from));
+  const before = committed(root, "notebooks", values.against);
+  const moved = before === undefined ? [] : movedSince(before, rows);
+  if (values.markdown === undefined && values.html === undefined) console.log(claimsTable(rows, root));
+  if (values.markdown !== undefined) {
     const file = resolve(values.markdown);
-    const before = readFileSync(file, "utf8");
-    const after = withTable(before, claimsTable(rows, dirname(file)));
-    if (after !== before) writeWhole(file, after);
-    console.log(`${values.markdown}: ${rows.length} claims, ${after === before ? "as they were" : "written"}`);
+    const old = readFileSync(file, "utf8");
+    const fresh = withTable(old, claimsTable(rows, dirname(file)));
+    if (fresh !== old) writeWhole(file, fresh);
+    console.log(`${values.markdown}: ${rows.length} claims, ${fresh === old ? "as they were" : "written"}`);
   }
+  if (values.html !== undefined) {
+    const file = resolve(values.html);
+    writeWhole(file, claimsPage(rows, moved, dirname(file), values.against));
+    console.log(`${values.html}: ${rows.length} claims, written`);
+  }
+  for (const line of movedLines(moved, before === undefined ? undefined : values.against)) console.log(line);
   if (rows.some((row) => !row.claim.pass && !isObserved(row))) process.exitCode = 1;
 }
 

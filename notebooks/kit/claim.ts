@@ -13,6 +13,7 @@ export interface ClaimOptions {
   ci?: readonly [low: number, high: number];
   /** How many seeds, or runs, the value was made from. */
   seeds?: number;
+  /** "cpu", "cuda", "webgpu", "wasm"; the engine's own where it is not given and the engine is there. */
   device?: string;
   /** "quick" or "full"; read from WHETSTONE_QUICK where it is not given. */
   mode?: string;
@@ -83,7 +84,8 @@ function judge(id: string, value: number, op: Op, target: Target, options: Claim
   const points = options.ci === undefined ? [value] : [value, ...options.ci];
   const pass = points.every((point) => Number.isFinite(point) && holds(point, op, target));
   const mode = options.mode ?? (process.env.WHETSTONE_QUICK ? "quick" : "full");
-  return { id, value, op, target, ...options, mode, pass };
+  const device = options.device ?? (globalThis as Record<symbol, unknown>)[Symbol.for("whetstone.device")];
+  return { id, value, op, target, ...options, ...(typeof device === "string" ? { device } : {}), mode, pass };
 }
 
 /** Whether there is something to compare with: a bound that is no number, or infinite, could not fail or could not hold. */

@@ -1,0 +1,3 @@
+export function newNotebook(name: string, recipe?: string): string[] {
+  return [name, recipe ?? ""];
+}
