@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { type Notebook, readNotebook, tagsOf, writeNotebook, writeWhole } from "./notebook.ts";
 import { injectedTag, setParameters } from "./parameters.ts";
 import { showProgress } from "./progress.ts";
+import { markRan } from "./ran.ts";
 import { countCells, failuresOf, junit, markdown, type Report } from "./report.ts";
 import { defaultBudgets, runNotebooks } from "./runner.ts";
 
@@ -181,7 +182,7 @@ async function main(): Promise<number> {
       if (notebook !== undefined) save(result.name, notebook);
       if (notebook !== undefined && args.write && result.isPassed) {
         const cells = notebook.cells.filter((cell) => !tagsOf(cell).includes(injectedTag));
-        writeNotebook(result.path, { ...notebook, cells });
+        writeNotebook(result.path, markRan({ ...notebook, cells }));
       }
       progress.done(result);
     },
