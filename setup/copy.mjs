@@ -44,11 +44,10 @@ export function find(asked) {
   if (names.includes(name)) return name;
   if (names.includes(`${name}/index`)) return `${name}/index`;
   const same = names.filter((one) => basename(one) === name);
-  if (same.length === 1) return same[0];
-  if (same.length > 1)
-    throw new CannotCopy(`"${asked}" is the name of ${same.length} recipes: ${same.join(" and ")}; say which`, 2);
-  const track = names.filter((one) => one.startsWith(`${name}/`));
-  if (track.length > 0) throw new CannotCopy(`"${asked}" is a folder of recipes: ${track.join(", ")}; say which`, 2);
+  const inside = names.filter((one) => one.startsWith(`${name}/`));
+  const meant = [...same, ...inside];
+  if (same.length === 1 && inside.length === 0) return same[0];
+  if (meant.length > 0) throw new CannotCopy(`"${asked}" may be ${meant.join(", ")}; say which`, 2);
   const near = nearest(name, names);
   throw new CannotCopy(
     `there is no recipe "${asked}"${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ";"} there are ${names.join(", ")}`,
