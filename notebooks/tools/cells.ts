@@ -115,6 +115,16 @@ interface BiomeDiagnostic {
   location: { path: string; start: { line: number; column: number } };
 }
 
+/** TypeScript as Biome writes it, safe fixes among it. */
+export function formattedText(text: string): string {
+  return inFolder([], (folder) => {
+    const file = join(folder, "text.ts");
+    writeFileSync(file, text);
+    biome(["check", "--write"], folder);
+    return readFileSync(file, "utf8");
+  });
+}
+
 /** Runs `work` on the sources of notebooks in a folder of their own, with the project's rules. */
 function inFolder<T>(paths: readonly string[], work: (folder: string, sources: Written[]) => T): T {
   const folder = mkdtempSync(join(tmpdir(), "whetstone-cells-"));
