@@ -93,10 +93,8 @@ export function splits<T>(
   const out: Record<Split, T[]> = { train: [], validation: [], test: [] };
   const [first, second] = [test, test + validation].map((share) => Math.round(share * items.length));
   const drawn: Split[] = [];
-  for (const [at, i] of rng(seed)
-    .shuffle(items.map((_, i) => i))
-    .entries())
-    drawn[i] = at < first ? "test" : at < second ? "validation" : "train";
+  const order = rng(seed).shuffle(items.map((_, i) => i));
+  for (const [at, i] of order.entries()) drawn[i] = at < first ? "test" : at < second ? "validation" : "train";
   items.forEach((item, i) => {
     out[name ? splitOf(name(item), { validation, test, seed }) : drawn[i]].push(item);
   });

@@ -87,10 +87,3 @@ export function geluErf(x: tf.Tensor): tf.Tensor {
 export function roundSTE(x: tf.Tensor): tf.Tensor {
   return tf.customGrad((x) => ({ value: tf.round(x as tf.Tensor), gradFunc: (dy: tf.Tensor) => dy }))(x);
 }
-
-/** [T, T]: 0 where position i may look at j <= i, -1e9 in its future; added to attention scores. */
-export function causalMask(length: number): tf.Tensor2D {
-  const at = tf.range(0, length);
-  const future = tf.greater(tf.expandDims(at, 0), tf.expandDims(at, 1)); // column > row
-  return tf.mul(tf.cast(future, "float32"), -1e9);
-}

@@ -14,13 +14,7 @@ export interface Stepped<S> {
  * One update. Pure, so that a compiler can take it: `step: jit(step, { donate: [0, 1] })`. `more` are the other tensors of
  * a batch, such as the mask of a packed one.
  */
-export type Step<S> = (
-  params: Params,
-  state: S,
-  ids: tf.Tensor,
-  targets: tf.Tensor,
-  more: Record<string, tf.Tensor>,
-) => Stepped<S>;
+export type Step<S> = (params: Params, state: S, ids: tf.Tensor, targets: tf.Tensor, more: Params) => Stepped<S>;
 
 export interface TrainOptions<S> {
   params: Params;

