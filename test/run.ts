@@ -107,7 +107,14 @@ function parts(): Part[] {
     name: "notebooks",
     kind: "notebooks",
     limit: 900,
-    args: ["kernel/run/cli.ts", ...(values.slow ? [] : ["--quick"]), "--reports", reports, ...named("notebooks")],
+    args: [
+      "kernel/run/cli.ts",
+      "--fresh",
+      ...(values.slow ? [] : ["--quick"]),
+      "--reports",
+      reports,
+      ...named("notebooks"),
+    ],
     report: join(reports, "notebooks.xml"),
   });
   return all.filter(({ kind }) => (only?.includes(kind) ?? true) && (files.length === 0 || named(kind).length > 0));

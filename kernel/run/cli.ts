@@ -1,116 +1,30 @@
 // `npm run notebooks -- [files]`: runs notebooks headlessly, says what failed and where, and writes reports.
-import { mkdirSync, readdirSync, statSync } from "node:fs";
-import { basename, join, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
-import { type Notebook, readNotebook, tagsOf, writeNotebook, writeWhole } from "./notebook.ts";
-import { injectedTag, setParameters } from "./parameters.ts";
+import { mkdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import {
+  type Arguments,
+  checkParameters,
+  findNotebooks,
+  readArguments,
+  root,
+  shown,
+  UsageError,
+  usage,
+} from "./arguments.ts";
+import { openCache } from "./cache.ts";
+import { openCoverage } from "./coverage.ts";
+import { type Notebook, tagsOf, writeNotebook } from "./notebook.ts";
+import { runOne } from "./one.ts";
+import { injectedTag } from "./parameters.ts";
+import { type Journal, openPast, readJournal } from "./past.ts";
 import { showProgress } from "./progress.ts";
 import { markRan } from "./ran.ts";
-import { countCells, failuresOf, junit, markdown, type Report } from "./report.ts";
-import { defaultBudgets, runNotebooks } from "./runner.ts";
-
-const root = join(import.meta.dirname, "../..");
-const usage = `npm run notebooks -- [files] [options]
-
-files: notebooks, their names (00-start-here), or folders; all of notebooks/ when there is none
-  --workers N       so many notebooks at a time (2)
-  --quick           the short form of each notebook, as the tests run it
-  --set name=value  a parameter of the cell with the tag "parameters"; may be repeated
-  --write           put the outputs into the notebooks that passed; otherwise they are in <reports>/executed
-  --kernel name     instead of the kernel that the notebook names
-  --timeout s       seconds a cell may take (${defaultBudgets.cell})
-  --notebook-timeout s  seconds a notebook may take (${defaultBudgets.notebook})
-  --silence s       seconds a cell may give no sign of life (no limit)
-  --reports folder  where notebooks.json, .xml, .md and the executed notebooks go (reports)
-`;
-
-/** So often what a running notebook has shown is saved: it survives whatever happens to this process. */
-const savePauseMs = 2000;
-
-/** A mistake in the command line: told without a stack. */
-class UsageError extends Error {}
-
-function readArguments() {
-  try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: {
-        workers: { type: "string", default: "2" },
-        quick: { type: "boolean", default: Boolean(process.env.WHETSTONE_QUICK) },
-        set: { type: "string", multiple: true, default: [] },
-        write: { type: "boolean", default: false },
-        kernel: { type: "string" },
-        timeout: { type: "string", default: String(defaultBudgets.cell) },
-        "notebook-timeout": { type: "string", default: String(defaultBudgets.notebook) },
-        silence: { type: "string", default: "Infinity" },
-        reports: { type: "string", default: join(root, "reports") },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-    return { ...values, files: positionals };
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) throw new UsageError(`--${name} ${text}: a number above 0 is wanted`);
-  return value;
-}
-
-function whole(name: string, text: string): number {
-  const value = positive(name, text);
-  if (!Number.isSafeInteger(value)) throw new UsageError(`--${name} ${text}: a whole number is wanted`);
-  return value;
-}
-
-function parametersFrom(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf("=");
-      if (at < 1) throw new UsageError(`--set ${text}: name=value is wanted`);
-      return [text.slice(0, at).trim(), text.slice(at + 1)];
-    }),
-  );
-}
-
-/** Refuses parameters that one of the notebooks does not take, before any of them runs. */
-function checkParameters(paths: readonly string[], set: Readonly<Record<string, string>>): void {
-  if (Object.keys(set).length === 0) return;
-  for (const path of paths) {
-    try {
-      setParameters(readNotebook(path), set);
-    } catch (error) {
-      throw new UsageError(`${shown(path)}: ${(error as Error).message}`);
-    }
-  }
-}
-
-/** The paths of the notebooks that the arguments mean. */
-function findNotebooks(files: readonly string[]): string[] {
-  const all = join(root, "notebooks");
-  const found = (files.length === 0 ? [all] : files).flatMap((file) => {
-    const places = [resolve(file), resolve(`${file}.ipynb`), join(all, file), join(all, `${file}.ipynb`)];
-    const path = places.find((place) => statSync(place, { throwIfNoEntry: false }) !== undefined);
-    if (path === undefined) {
-      throw new UsageError(`there is no notebook ${file}; looked for ${places.map(shown).join(", ")}`);
-    }
-    if (!statSync(path).isDirectory()) return [path];
-    return readdirSync(path)
-      .filter((name) => name.endsWith(".ipynb") && !name.startsWith("."))
-      .sort()
-      .map((name) => join(path, name));
-  });
-  if (found.length === 0) throw new UsageError(`there is no notebook in ${files.join(", ") || shown(all)}`);
-  const paths = [...new Set(found)];
-  const names = paths.map((path) => basename(path));
-  const double = names.find((name, i) => names.indexOf(name) !== i);
-  if (double !== undefined) throw new UsageError(`two notebooks are named ${double}; run them one after the other`);
-  return paths;
-}
-
-const shown = (path: string) => relative(process.cwd(), path) || ".";
+import { countCells, failuresOf, type Report } from "./report.ts";
+import type { Done, RunOptions, Watch } from "./runner.ts";
+import { keepSaved } from "./saving.ts";
+import { runNotebooks } from "./schedule.ts";
+import { Trouble } from "./trouble.ts";
+import { writeReports } from "./write-reports.ts";
 
 /** Ends the run at the first Ctrl-C or SIGTERM in good order, at the second at once. Kernels end in both cases. */
 function abortOnSignals(): AbortSignal & { exitCode?: number } {
@@ -130,90 +44,137 @@ function abortOnSignals(): AbortSignal & { exitCode?: number } {
   return signal;
 }
 
+/** The run that is asked for: a new one, or the one that was stopped. */
+function planned(args: Arguments): Journal {
+  if (args.resume) return readJournal(args.reports);
+  const { quick, set, kernel, write } = args;
+  const all = findNotebooks(args.files);
+  const paths = args.fromFailed ? openPast(args.reports).failed(all) : all;
+  return { quick, set, kernel, write, paths, done: [], passed: {}, isFinished: false };
+}
+
 async function main(): Promise<number> {
-  const args = readArguments();
+  const args = readArguments(process.argv.slice(2));
   if (args.help) {
     console.log(usage);
     return 0;
   }
-  const set = parametersFrom(args.set);
-  if (args.write && Object.keys(set).length > 0) {
-    throw new UsageError(
-      "--write and --set do not go together: a notebook's outputs are those of the parameters in it",
-    );
+  const journal = planned(args);
+  const { paths, quick, set, kernel } = journal;
+  if (paths.length === 0) {
+    console.log("every notebook passed when it was run last: nothing is left to run");
+    return 0;
   }
-  const paths = findNotebooks(args.files);
   checkParameters(paths, set);
-  const workers = whole("workers", args.workers);
-  const budgets = {
-    cell: positive("timeout", args.timeout),
-    notebook: positive("notebook-timeout", args["notebook-timeout"]),
-    silence: positive("silence", args.silence),
-  };
+  const mode = quick ? "quick" : "full";
   const executed = join(args.reports, "executed");
   mkdirSync(executed, { recursive: true });
-  const lastReport = join(args.reports, "notebooks.json");
+  const placeOf = (name: string) => join(executed, `${name}.ipynb`);
+  const past = openPast(args.reports);
+  const cache = openCache(join(args.reports, "cache"));
+  const coverage = args.coverage === undefined ? undefined : openCoverage(args.coverage);
   const abort = abortOnSignals();
-  const progress = showProgress(paths.length);
+  const nameOf = (path: string) => basename(path, ".ipynb");
+  const lastSeconds = (path: string) => past.secondsOf(path, mode);
+  const expected = new Map(paths.map((path) => [nameOf(path), lastSeconds(path)]));
+  const progress = showProgress({ expected, workers: args.workers });
   const began = performance.now();
-  const unsaved = new Map<string, Notebook>();
-  const save = (name: string, notebook: Notebook) => {
-    unsaved.delete(name);
-    writeNotebook(join(executed, `${name}.ipynb`), notebook);
+  const { done: before, passed: cut } = journal;
+  const saving = keepSaved(args.reports, { ...journal, done: [...before], passed: {} }, placeOf);
+  const running = new Map<string, string>();
+
+  const run = async (path: string, options: RunOptions): Promise<Done> => {
+    const ended = before.find((result) => result.path === path);
+    if (ended !== undefined) return { result: ended };
+    running.set(nameOf(path), path);
+    if (cut[path])
+      progress.note(`  ${nameOf(path)}  its first ${cut[path]} cells run again, to bring back their variables`);
+    const treatment = {
+      // What is counted has to run.
+      cache: args.fresh || coverage !== undefined ? undefined : cache,
+      onChange: (_path: string, why: string) => progress.note(`  ${nameOf(path)}  runs: ${why}`),
+      compare: args.compare,
+      tolerance: args.tolerance,
+      repeat: args.repeat,
+    };
+    const done = await runOne(path, { ...options, watch: both(cache.watch, coverage?.watch) }, treatment);
+    if (args.fresh) cache.keep(path, options, done);
+    if (cut[path]) done.result.resumedAfter = cut[path];
+    return done;
   };
-  const saving = setInterval(() => {
-    for (const [name, notebook] of unsaved) save(name, notebook);
-  }, savePauseMs);
+  const options = {
+    kernel,
+    quick,
+    set,
+    budgets: args.budgets,
+    abort,
+    onStart: progress.start,
+    onCell(cell: { name: string; position: number; label: string }) {
+      saving.atCell(running.get(cell.name)!, cell.position);
+      progress.cell(cell);
+    },
+    onProgress: ({ name }: { name: string }, notebook: Notebook) => saving.shown(name, notebook),
+  };
 
   const results = await runNotebooks(paths, {
-    workers,
-    kernel: args.kernel,
-    quick: args.quick,
-    set,
-    budgets,
-    abort,
-    lastReport,
-    onStart: progress.start,
-    onCell: progress.cell,
-    onProgress({ name }, notebook) {
-      unsaved.set(name, notebook);
-    },
+    ...options,
+    workers: args.workers,
+    lastSeconds,
+    run,
     onDone({ result, notebook }) {
-      if (notebook !== undefined) save(result.name, notebook);
-      if (notebook !== undefined && args.write && result.isPassed) {
-        const cells = notebook.cells.filter((cell) => !tagsOf(cell).includes(injectedTag));
-        writeNotebook(result.path, markRan({ ...notebook, cells }));
-      }
+      saving.ended(result, notebook, abort.aborted);
+      if (notebook !== undefined && journal.write && result.isPassed) writeBack(result.path, notebook);
+      if (!abort.aborted) past.remember(result, mode);
       progress.done(result);
     },
   });
-  clearInterval(saving);
+  saving.end(abort.aborted);
   progress.stop();
 
-  const report: Report = {
-    ...countCells(results),
-    mode: args.quick ? "quick" : "full",
-    seconds: (performance.now() - began) / 1000,
-    notebooks: results,
+  const seconds = (performance.now() - began) / 1000;
+  const report: Report = { ...countCells(results), mode, seconds, notebooks: results, coverage: coverage?.files() };
+  writeReports(args.reports, report, root, placeOf);
+  tell(report, args.reports);
+  return abort.exitCode ?? (report.failed > 0 ? 1 : 0);
+}
+
+/** Puts the outputs into the notebook itself. */
+function writeBack(path: string, notebook: Notebook): void {
+  const cells = notebook.cells.filter((cell) => !tagsOf(cell).includes(injectedTag));
+  writeNotebook(path, markRan({ ...notebook, cells }));
+}
+
+function both(...watches: (Watch | undefined)[]): Watch {
+  const each = watches.filter((watch) => watch !== undefined);
+  return {
+    async begin(kernel, path) {
+      for (const watch of each) await watch.begin(kernel, path);
+    },
+    async end(kernel, path) {
+      for (const watch of each) await watch.end(kernel, path);
+    },
   };
-  writeWhole(lastReport, `${JSON.stringify(report, null, 1)}\n`);
-  writeWhole(join(args.reports, "notebooks.xml"), junit(report, root));
-  writeWhole(join(args.reports, "notebooks.md"), markdown(report, root));
-  for (const failure of results.flatMap((result) => failuresOf(result, process.cwd()))) {
-    const [title, ...lines] = failure;
-    console.log(`\n✘ ${title}\n${lines.map((line) => line.replaceAll(/^/gm, "    ")).join("\n")}`);
+}
+
+function tell({ notebooks, passed, failed, skipped, mode, seconds }: Report, reports: string): void {
+  for (const result of notebooks) {
+    for (const [title, ...lines] of failuresOf(result, process.cwd()))
+      console.log(`\n✘ ${title}\n${lines.map((line) => line.replaceAll(/^/gm, "    ")).join("\n")}`);
   }
-  const { passed, failed, skipped } = report;
+  const unchanged = notebooks.filter(({ isCached }) => isCached).length;
+  const kept =
+    unchanged === 0 ? "" : `, ${unchanged} of them unchanged since they passed: --fresh runs them all the same`;
   console.log(
-    `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""} (cells of ${results.length} notebooks, ${report.mode} mode, ${report.seconds.toFixed(1)} s); reports in ${shown(args.reports)}`,
+    `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""} (cells of ${notebooks.length} notebooks, ${mode} mode, ${seconds.toFixed(1)} s${kept}); reports in ${shown(reports)}`,
   );
-  return abort.exitCode ?? (failed > 0 ? 1 : 0);
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\`npm run notebooks -- --help\` says what can be given.`);
+  if (error instanceof Trouble) console.error(`${error.message}\nNext: ${error.next}`);
+  else if (error instanceof UsageError)
+    console.error(`${error.message}\n\`npm run notebooks -- --help\` says what can be given.`);
+  else throw error;
   process.exitCode = 2;
 }

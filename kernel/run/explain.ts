@@ -1,6 +1,5 @@
 // The next step for each failure. The message itself says what happened and where; this says what to do about it.
-import { existsSync, readdirSync } from "node:fs";
-import { basename, dirname, relative, resolve } from "node:path";
+import { basename } from "node:path";
 import { KernelDied } from "./client.ts";
 import { isCode, type Notebook, tagsOf } from "./notebook.ts";
 import { ParameterError } from "./parameters.ts";
@@ -39,7 +38,7 @@ function adviseOnCell(notebook: Notebook, result: CellResult, path: string): str
   if (reason.startsWith("after the cell had ended"))
     return "a promise or timer of this cell failed when nobody waited for it: await it in the cell";
   const module = named(/Cannot find (?:module|package) '([^']+)'/) ?? named(/No module named '([^']+)'/);
-  if (module !== undefined) return adviseOnModule(module, path);
+  if (module !== undefined) return adviseOnModule(module);
   const name =
     named(/Cannot find name '([^']+)'/) ??
     named(/ReferenceError: (\S+) is not defined/) ??
@@ -70,38 +69,15 @@ function adviseOnDeath(reason: string): string {
   return "run it again; if it stays so, npm run doctor says what the machine lacks";
 }
 
-/** The folder in which the module was looked for, and the nearest names there are. */
-function adviseOnModule(module: string, path: string): string {
+/** The kernel has already said which names there are. */
+function adviseOnModule(module: string): string {
+  const name = module
+    .split("/")
+    .slice(0, module.startsWith("@") ? 2 : 1)
+    .join("/");
   if (!/^[./]/.test(module))
-    return `if that package is meant: npm install ${module
-      .split("/")
-      .slice(0, module.startsWith("@") ? 2 : 1)
-      .join("/")} beside the notebook`;
-  const wanted = resolve(dirname(path), module);
-  const folder = dirname(wanted);
-  if (!existsSync(folder))
-    return `there is no folder ${relative(dirname(path), folder)}; paths are read from the notebook's folder`;
-  const stem = basename(wanted).replace(/\.[cm]?[jt]sx?$/, "");
-  const near = readdirSync(folder)
-    .filter((name) => /\.[cm]?[jt]sx?$|\.json$/.test(name))
-    .map((name) => ({ name, far: distance(stem, name.replace(/\.\w+$/, "")) }))
-    .sort((a, b) => a.far - b.far)
-    .slice(0, 3)
-    .map(({ name }) => name);
-  const there = near.length === 0 ? "nothing that can be imported" : `among others ${near.join(", ")}`;
-  return `${relative(dirname(path), folder) || "."} has no ${basename(wanted)}, but ${there}; was it renamed, or not committed?`;
-}
-
-/** Edits between two names (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length]!;
+    return `if that package is meant: npm install ${name}, or pip install ${name} for Python, where the notebook is`;
+  return `correct the path, which is read from the notebook's folder, or bring the file back: git log --diff-filter=D --oneline -- '*${basename(module)}' names the commit that removed it`;
 }
 
 /** The cell after this one that declares the name. */

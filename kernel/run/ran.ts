@@ -6,7 +6,8 @@ const key = "whetstone";
 
 /** Marks the notebook as run with the code that it has. */
 export function markRan(notebook: Notebook): Notebook {
-  return { ...notebook, metadata: { ...notebook.metadata, [key]: { ran: codeHash(notebook) } } };
+  const own = notebook.metadata[key] as object | undefined;
+  return { ...notebook, metadata: { ...notebook.metadata, [key]: { ...own, ran: codeHash(notebook) } } };
 }
 
 /** True when its code has changed since `markRan`, or it was never marked. */

@@ -1,5 +1,6 @@
 // Reports of a run: JSON for programs, JUnit for build servers, Markdown for people.
 import { relative } from "node:path";
+import { coverageTable, type FileCoverage } from "./coverage.ts";
 import { type CellResult, isFailure, labelOf, type NotebookResult, plain } from "./result.ts";
 
 export interface Counts {
@@ -13,6 +14,8 @@ export interface Report extends Counts {
   mode: "quick" | "full";
   seconds: number;
   notebooks: NotebookResult[];
+  /** Of the folder that was asked for. */
+  coverage?: FileCoverage[];
 }
 
 /** Counts cells. A notebook that could not run, or not to its end, counts as one that failed. */
@@ -85,11 +88,18 @@ function xml(text: string): string {
 }
 
 /** A table of notebooks, and below it what failed, with the line, the error and the traceback. */
-export function markdown({ notebooks, seconds, mode, passed, failed, skipped }: Report, root: string): string {
+export function markdown(
+  { notebooks, seconds, mode, passed, failed, skipped, coverage }: Report,
+  root: string,
+): string {
   const rows = notebooks.map((notebook) => {
     const { passed, failed, skipped } = countCells([notebook]);
     const slowest = notebook.cells.toSorted((a, b) => b.seconds - a.seconds)[0];
-    const slow = slowest === undefined ? "" : `${labelOf(slowest)}, ${slowest.seconds.toFixed(1)} s`;
+    const slow = notebook.isCached
+      ? "unchanged since it passed"
+      : slowest === undefined
+        ? ""
+        : `${labelOf(slowest)}, ${slowest.seconds.toFixed(1)} s`;
     const mark = notebook.isPassed ? "✔" : "✘";
     return `| ${mark} ${notebook.name} | ${passed} | ${failed} | ${skipped} | ${notebook.seconds.toFixed(1)} | ${notebook.startSeconds.toFixed(2)} | ${slow} |`;
   });
@@ -104,6 +114,7 @@ export function markdown({ notebooks, seconds, mode, passed, failed, skipped }: 
     ...rows,
     "",
     ...failures,
+    ...(coverage === undefined ? [] : ["## Lines that the notebooks executed", "", coverageTable(coverage, root), ""]),
   ].join("\n");
 }
 
