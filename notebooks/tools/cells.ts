@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Cells, createCells } from "../../kernel/compile/cells.ts";
-import { isCode, type Notebook, readNotebook, tagsOf } from "../../kernel/run/notebook.ts";
+import { type CodeCell, isCode, type Notebook, readNotebook, tagsOf } from "../../kernel/run/notebook.ts";
 import { fromSource, placed } from "./source.ts";
 
 export interface Finding {
@@ -23,10 +23,38 @@ export interface Finding {
 
 const root = join(import.meta.dirname, "../..");
 const checkers = new Map<string, Cells>();
+/** What was found in notebooks that were checked before, by folder and code. */
+const known = new Map<string, Finding[]>();
+
+/** The notebook with the folded solutions of its exercises as cells behind the others: `solution-1` and so on. */
+export function withSolutions(notebook: Notebook): Notebook {
+  const text = notebook.cells.find((cell) => !isCode(cell) && /^## Exercises$/m.test(cell.source))?.source ?? "";
+  const solutions = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, source], i): CodeCell => {
+    return {
+      cell_type: "code",
+      id: `solution-${i + 1}`,
+      metadata: {},
+      source: source!,
+      outputs: [],
+      execution_count: null,
+    };
+  });
+  return { ...notebook, cells: [...notebook.cells, ...solutions] };
+}
 
 /** Type errors and warnings of a notebook's cells. A cell with the tag `expect:TS2345` must have that error. */
 export function checkTypes(path: string, notebook: Notebook = readNotebook(path)): Finding[] {
   const folder = dirname(resolve(path));
+  const key = JSON.stringify([
+    resolve(path),
+    notebook.cells.map(({ id, source, metadata }) => [id, source, metadata.tags]),
+  ]);
+  const found = known.get(key) ?? typeErrors(path, folder, notebook);
+  known.set(key, found);
+  return found;
+}
+
+function typeErrors(path: string, folder: string, notebook: Notebook): Finding[] {
   // One for all notebooks of a folder: what they import is parsed once.
   const cells = checkers.get(folder) ?? createCells(folder);
   checkers.set(folder, cells);

@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { type Cell, type CodeCell, isCode, type Notebook, readNotebook, tagsOf } from "../../kernel/run/notebook.ts";
 import type { MimeBundle } from "../../kernel/run/outputs.ts";
 import { isStale } from "../../kernel/run/ran.ts";
-import { checkTypes } from "./cells.ts";
+import { checkTypes, withSolutions } from "./cells.ts";
 import { headingsOfGuide } from "./guide.ts";
 import { pathsOf } from "./nb.ts";
 import { fromSource, toSource } from "./source.ts";
@@ -510,29 +510,13 @@ function exercises({ texts, measure, path, notebook, types }: Read): Found[] {
       cell,
     ),
   );
-  const solutions = [...(cell?.source ?? "").matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!);
-  for (const solution of types ? solutions : []) {
-    const asCell: CodeCell = {
-      cell_type: "code",
-      id: "solution",
-      metadata: {},
-      source: solution,
-      outputs: [],
-      execution_count: null,
-    };
-    const [wrong] = checkTypes(path, { ...notebook, cells: [...notebook.cells, asCell] }).filter(
-      ({ cell }) => cell === "solution",
+  const wrong = types
+    ? checkTypes(path, withSolutions(notebook)).filter((each) => each.cell.startsWith("solution-"))
+    : [];
+  for (const { cell: id, line, message } of wrong)
+    found.push(
+      lose(3, `${id} does not compile: line ${line}: ${message}`, "it must run behind the cells of the notebook", cell),
     );
-    if (wrong !== undefined)
-      found.push(
-        lose(
-          3,
-          `a solution does not compile: line ${wrong.line}: ${wrong.message}`,
-          "it must run behind the cells of the notebook",
-          cell,
-        ),
-      );
-  }
   return found;
 }
 

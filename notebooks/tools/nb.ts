@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { readNotebook, writeNotebook, writeWhole } from "../../kernel/run/notebook.ts";
-import { checkStyle, checkTypes, type Finding, formatted } from "./cells.ts";
+import { checkStyle, checkTypes, type Finding, formatted, withSolutions } from "./cells.ts";
 import { newNotebook } from "./new.ts";
 import { fromSource, toSource, withOutputs } from "./source.ts";
 
@@ -47,7 +47,7 @@ export function told({ path, cell, position, line, column, message, excerpt }: F
 
 function check(names: readonly string[]): number {
   const paths = pathsOf(names);
-  const found = [...paths.flatMap((path) => checkTypes(path)), ...checkStyle(paths)];
+  const found = [...paths.flatMap((path) => checkTypes(path, withSolutions(readNotebook(path)))), ...checkStyle(paths)];
   for (const finding of found) console.log(told(finding));
   console.log(`notebooks: ${paths.length}, findings: ${found.length}`);
   return found.length === 0 ? 0 : 1;

@@ -245,7 +245,7 @@ const breaks: Break[] = [
   ["exercises", /no exercise has a hint/, (n) => edit(withText(n, "## Exercises"), "<summary>Hint", "<summary>Note")],
   [
     "exercises",
-    /a solution does not compile: line 1: TS2304/,
+    /solution-1 does not compile: line 1: TS2304/,
     (n) =>
       edit(
         withText(n, "## Exercises"),
