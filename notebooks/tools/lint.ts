@@ -742,6 +742,46 @@ export function scoreLines({ path, score, deductions }: Score): string[] {
   ];
 }
 
+/** What is wrong with notebooks as a course: what one of them needs must not need it in turn, and all of them together must be quick. */
+export function lintSet(paths: readonly string[], times: ReadonlyMap<string, number> = new Map()): string[] {
+  const needs = new Map(paths.map((path) => [basename(path), neededBy(path)]));
+  const seconds = [...times.values()].reduce((sum, each) => sum + each, 0);
+  const circles = [...needs.keys()].flatMap((name) => circleFrom(name, needs) ?? []);
+  return [
+    ...circles.slice(0, 1).map((circle) => `${circle} need each other: say "**Needs**" in one direction only`),
+    ...(seconds <= courseLimit
+      ? []
+      : [
+          `the quick forms take ${seconds.toFixed(0)} s together, ${courseLimit} are the limit: give the slowest less to do`,
+        ]),
+  ];
+}
+
+/** Seconds that all notebooks together may take in quick mode. */
+const courseLimit = 900;
+
+/** The notebooks that the first cell names after "Needs". */
+function neededBy(path: string): string[] {
+  const stated = /\*\*Needs\*\*: ([^\n]*)/.exec(readNotebook(path).cells[0]?.source ?? "")?.[1] ?? "";
+  return [...stated.matchAll(/\]\(([^)#]+\.ipynb)/g)].map(([, file]) => basename(file!));
+}
+
+/** The way from a notebook over what it needs back to itself. */
+function circleFrom(start: string, needs: ReadonlyMap<string, string[]>): string | undefined {
+  const seen = new Set<string>();
+  const walk = (name: string, way: string[]): string[] | undefined => {
+    for (const next of needs.get(name) ?? []) {
+      if (next === start) return [...way, next];
+      if (seen.has(next)) continue;
+      seen.add(next);
+      const found = walk(next, [...way, next]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return walk(start, [start])?.join(" -> ");
+}
+
 /** Seconds that each notebook took in quick mode, by the report of `npm run notebooks -- --quick`. */
 function quickTimes(report: string): Map<string, number> {
   const { mode, notebooks } = JSON.parse(readFileSync(report, "utf8"));
@@ -754,7 +794,8 @@ function main() {
   const options = { least: { type: "string", default: "90" }, report: { type: "string" } } as const;
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const times = values.report === undefined ? undefined : quickTimes(values.report);
-  const scores = pathsOf(positionals).map((path) => lint(path, { quickSeconds: times?.get(basename(path, ".ipynb")) }));
+  const paths = pathsOf(positionals);
+  const scores = paths.map((path) => lint(path, { quickSeconds: times?.get(basename(path, ".ipynb")) }));
   for (const line of scores.flatMap(scoreLines)) console.log(line);
   const low = scores.filter(({ score }) => !(score >= Number(values.least)));
   const mean = scores.reduce((sum, { score }) => sum + score, 0) / scores.length;
@@ -763,7 +804,9 @@ function main() {
   );
   if (times !== undefined)
     console.log(`quick runs: ${[...times.values()].reduce((a, b) => a + b, 0).toFixed(0)} s in all`);
-  if (low.length > 0) process.exitCode = 1;
+  const wrong = lintSet(paths, times);
+  for (const what of wrong) console.log(what);
+  if (low.length + wrong.length > 0) process.exitCode = 1;
 }
 
 if (import.meta.main) {

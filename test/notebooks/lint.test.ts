@@ -4,12 +4,13 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Cell, type CodeCell, isCode, type Notebook, readNotebook } from "../../kernel/run/notebook.ts";
-import { markRan } from "../../kernel/run/ran.ts";
-import { type LintOptions, lint, rules, scoreLines } from "../../notebooks/tools/lint.ts";
+import { isStale, markRan } from "../../kernel/run/ran.ts";
+import { type LintOptions, lint, lintSet, rules, scoreLines } from "../../notebooks/tools/lint.ts";
 import { notebooksIn } from "../../notebooks/tools/nb.ts";
 import { temporaryFolder } from "../made.ts";
 
-const notebooks = join(import.meta.dirname, "../../notebooks");
+const root = join(import.meta.dirname, "../..");
+const notebooks = join(root, "notebooks");
 /** It loses next to nothing, so that what is broken on purpose shows. */
 const good = join(notebooks, "01-anatomy.ipynb");
 
@@ -420,15 +421,43 @@ describe("npm run lint:notebooks", () => {
     assert.ok(rulesOf(join(notebooks, "02-other.ipynb")).includes("change"));
   });
 
+  it("as a course they need each other in one direction only, and are quick together", () => {
+    assert.deepEqual(lintSet(notebooksIn(notebooks)), []);
+    const needing = (name: string, other: string) =>
+      folder.make(name, [`# ${name}\n\n**Needs**: [x](${other}.ipynb), [y](01-nowhere.ipynb).`]);
+    const chain = [needing("40-a", "41-b"), needing("41-b", "42-c"), needing("42-c", "00-start-here")];
+    assert.deepEqual(lintSet(chain), []);
+    const circle = [...chain.slice(0, 2), needing("43-c", "40-a"), needing("42-c", "40-a")];
+    assert.deepEqual(lintSet(circle), [
+      '40-a.ipynb -> 41-b.ipynb -> 42-c.ipynb -> 40-a.ipynb need each other: say "**Needs**" in one direction only',
+    ]);
+    const times = new Map(chain.map((path) => [path, 301]));
+    assert.match(lintSet([], times)[0]!, /^the quick forms take 903 s together, 900 are the limit/);
+  });
+
+  it("`npm run notebooks -- --write` marks a notebook with the code that was run", () => {
+    const path = folder.make("44-ran", ["# text", "1 + 1"]);
+    assert.equal(isStale(readNotebook(path)), true);
+    const args = [join(root, "kernel/run/cli.ts"), "--write", "--reports", join(folder.path, "reports"), path];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+    const notebook = readNotebook(path);
+    assert.equal(isStale(notebook), false);
+    notebook.cells[0]!.source = "# another text";
+    assert.equal(isStale(notebook), false);
+    notebook.cells[1]!.source = "1 + 2";
+    assert.equal(isStale(notebook), true);
+  });
+
   it("outputs that were made by other code are stale", () => {
     const notebook = readNotebook(good);
-    const isStale = () =>
+    const isTold = () =>
       lint(good, { types: false }, notebook).deductions.some(({ what }) => /has changed since/.test(what));
-    assert.equal(isStale(), false);
+    assert.equal(isTold(), false);
     edit(cellOf(notebook, "parameters"), /$/, " // again");
-    assert.equal(isStale(), true);
+    assert.equal(isTold(), true);
     Object.assign(notebook, markRan(notebook));
-    assert.equal(isStale(), false);
+    assert.equal(isTold(), false);
   });
 
   it("the command tells scores, deductions and how to mend them, and its exit code is the verdict", () => {
@@ -440,7 +469,7 @@ describe("npm run lint:notebooks", () => {
       const { stdout, stderr, status } = spawnSync(process.execPath, [tool, ...args], { encoding: "utf8" });
       return { text: stdout + stderr, status };
     };
-    const empty = join(folder.path, "02-empty.ipynb");
+    const empty = folder.make("02-empty", ["# nothing", "1"]);
     const low = run(empty, "--report", report);
     assert.equal(low.status, 1);
     assert.match(low.text, /^02-empty\.ipynb: [\d.]+ of 100\n {2}-2 opening \(c1\): no question/);
