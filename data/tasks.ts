@@ -163,6 +163,47 @@ function shift(word: string, by: number): string {
   return [...word].map((letter) => turn("aeiou".includes(letter) ? "aeiou" : "bcdfghjklmnpqrstvwxyz", letter)).join("");
 }
 
+/** A text of sentences as `translation` has them, and what is left of it by the rule of `summarize`. */
+export interface Summary {
+  text: string;
+  summary: string;
+}
+
+/** Three sentences in random order, two of them about the same one. */
+export function summary(rng: Rng): Summary {
+  const [first, second, other] = Array.from({ length: 3 }, () => sentence(translation(rng).english));
+  while (other.who === first.who) other.who = people[rng.int(people.length)];
+  const about = (trait: string, { who, verb, what }: Sentence) => `the ${trait}${who} ${verb} the ${what}`;
+  const trait = () => (rng.next() < 0.5 ? "" : `${traits[rng.int(traits.length)]} `);
+  const all = [first, { ...second, who: first.who }, other].map((one) => about(trait(), one));
+  const text = rng.shuffle(all).join(" . ");
+  return { text, summary: summarize(text) };
+}
+
+/**
+ * The rule: of the one who does most (the first of equals) what he does, in order, without traits.
+ * `the old farmer buys the horse . the judge sees the ship . the farmer sells the book` -> `farmer: buys horse, sells book`
+ */
+export function summarize(text: string): string {
+  const sentences = text.split(" . ").map(sentence);
+  const times = (name: string) => sentences.filter(({ who }) => who === name).length;
+  const { who } = sentences.reduce((most, one) => (times(one.who) > times(most.who) ? one : most));
+  const deeds = sentences.filter((one) => one.who === who).map(({ verb, what }) => `${verb} ${what}`);
+  return `${who}: ${deeds.join(", ")}`;
+}
+
+interface Sentence {
+  who: string;
+  verb: string;
+  what: string;
+}
+
+function sentence(text: string): Sentence {
+  const found = /^the (?:\w+ )?(\w+) (\w+) the (?:\w+ )?(\w+)$/.exec(text);
+  if (!found) throw new Error(`"${text}" is not of the form "the [trait] who verb the [trait] what".`);
+  return { who: found[1], verb: found[2], what: found[3] };
+}
+
 export interface Labelled {
   text: string;
   label: "positive" | "negative";

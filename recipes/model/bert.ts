@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Linear, linear as plain } from "../core/linear.ts";
 import { geluErf, layerNorm, embed as lookup } from "../core/ops.ts";
 import { get, type Params } from "../core/params.ts";
+import type { Rng } from "../core/rng.ts";
 
 export interface BertConfig {
   layers: number;
@@ -216,6 +217,15 @@ export function shapes({ layers, dim, ffn, ctx, vocab, types }: BertConfig, head
     all["cls.predictions.bias"] = [vocab];
   } else if (head) lin("classifier", head.classes, dim);
   return all;
+}
+
+/** New parameters as BERT has them: weights from N(0, 0.02²), biases 0, gains 1, each from a generator of its own name. */
+export function initBert(cfg: BertConfig, rng: Rng, head?: Head): Params {
+  const first = (name: string, shape: number[]) => {
+    if (shape.length === 2) return rng.fork(name).normal(shape, 0.02);
+    return name.endsWith("LayerNorm.weight") ? tf.ones(shape) : tf.zeros(shape);
+  };
+  return Object.fromEntries(Object.entries(shapes(cfg, head)).map(([name, shape]) => [name, first(name, shape)]));
 }
 
 /**
