@@ -80,7 +80,7 @@ const nameOf = (output: Output) => (output.output_type === "stream" ? output.nam
 const namesOf = (outputs: readonly Output[]) => (outputs.length === 0 ? "nothing" : outputs.map(nameOf).join(", "));
 
 function compareOutput(old: Output, now: Output, settings: Comparison & Tolerance): string | undefined {
-  if (old.output_type !== now.output_type) return `${old.output_type} → ${now.output_type}`;
+  if (nameOf(old) !== nameOf(now)) return `${nameOf(old)} → ${nameOf(now)}`;
   const text = (was: string, is: string) => differenceOfTexts(cleaned(was, settings), cleaned(is, settings), settings);
   if (old.output_type === "stream") return text(old.text, (now as typeof old).text);
   if (old.output_type === "error") {

@@ -135,7 +135,7 @@ export function failuresOf({ path, cells, problem, next }: NotebookResult, root:
     const isSaid = traceback.some((line) => line.includes(firstLine(reason)));
     return [
       `${file}, ${labelOf(cell)}: ${cell.verdict} after ${cell.seconds.toFixed(1)} s`,
-      ...shortened([isSaid && cell.verdict === "error" ? "" : reason, place(cell), ...traceback].filter(Boolean)),
+      ...shortened([isSaid ? "" : reason, place(cell), ...traceback].filter(Boolean)),
       ...step(cell.next),
     ];
   });
