@@ -56,7 +56,7 @@ describe("npm run claims", () => {
     ]);
     await run("03-third", ['claim("a.loss", 1, ">", 0)']);
     assert.throws(() => claimsIn(folder), /a\.loss stands in .*01-first\.ipynb and in .*03-third\.ipynb/);
-  });
+  }).timeout(120_000);
 
   it("counts a claim that does not hold, and has a column of devices only where one is named", () => {
     const row = (id: string, pass: boolean) => ({
@@ -165,7 +165,7 @@ describe("npm run claims", () => {
     const [{ claim }] = claimsIn(folder) as [ClaimRow];
     assert.match(claim.device!, /^(cpu|cuda|webgpu|wasm)$/);
     assert.equal(claim.mode, "quick");
-  });
+  }).timeout(120_000);
 
   it("the page has every claim, what has moved, no script, and nothing that a title could smuggle in", () => {
     const evil = '<img src=x onerror="alert(1)"> & "quotes"';
@@ -208,5 +208,5 @@ describe("npm run claims", () => {
     assert.match(readFileSync(page, "utf8"), /<code>a\.own<\/code>/);
     const wrong = command("--against", "no-such-revision");
     assert.deepEqual([wrong.status, /git knows no revision no-such-revision/.test(wrong.text)], [2, true]);
-  });
+  }).timeout(120_000);
 });

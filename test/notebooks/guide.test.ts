@@ -204,7 +204,7 @@ describe("the map of the guide", () => {
     assert.equal(other.status, 1);
     assert.match(other.stderr, /the map has no section "Why so\?"/);
     assert.match(run("--section", "30").stderr, /--section 30: there are 1 to 29/);
-  });
+  }).timeout(120_000);
 
   const temporary = temporaryFolder();
 });

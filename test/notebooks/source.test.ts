@@ -96,7 +96,7 @@ describe("notebooks as source", () => {
       }),
       { numRuns: 1000 },
     );
-  });
+  }).timeout(120_000);
 
   it("looks as editors know it; magic lines are comments, so that the file is TypeScript", () => {
     const notebook = notebookOf([
@@ -218,7 +218,7 @@ describe("the code of cells", () => {
       told(checkTypes(path)[0]!),
       /types\.ipynb, cell 4 \(c4\), 2:3: TS2551: [^\n]*\n {2}2 \| x\.toFixed\(2\);\n {4}\| {3}\^+/,
     );
-  });
+  }).timeout(120_000);
 
   it("Biome's findings are told by cell and line, and `format` mends what it can", () => {
     const path = folder.make("style", [
@@ -248,7 +248,7 @@ describe("the code of cells", () => {
       told().filter((text) => text.includes("format")),
       [],
     );
-  });
+  }).timeout(120_000);
 
   it("the source of a notebook is read from where git puts it", () => {
     const path = folder.make("diff", ["1"]);
