@@ -20,6 +20,7 @@ const commands = {
   lab: { script: "setup/start.mjs", needs: ["npm", "venv", "kernel", "kernelspec"] },
   test: { script: "test/run.ts", needs: ["npm", "kernel"] },
   notebooks: { script: "kernel/run/cli.ts", needs: ["npm", "kernel"] },
+  mutants: { script: "test/mutants/run.ts", needs: ["npm", "kernel"] },
   bench: { script: "test/bench/run.ts", needs: ["npm", "kernel"] },
   "verify:gpu": { script: "test/verify-gpu.ts", needs: ["npm", "kernel"] },
   data: { script: "data/build.ts", needs: ["npm"] },

@@ -38,6 +38,12 @@ test("documents share rows, and nothing of one is the other's", async () => {
   assert.equal(one.next, null);
 });
 
+test("a document of one id has no target, and gives nothing", async () => {
+  assert.deepEqual(await Array.fromAsync(pack(documents([1, 1]), { batch: 2, ctx: 4, encode })), []);
+  const [{ ids }] = await Array.fromAsync(pack(documents([5, 1]), { batch: 1, ctx: 4, encode }));
+  assert.deepEqual(rows(ids), [[10, 11, 12, 13]]);
+});
+
 test("a long document is cut, every id but the first is a target once, and a stream goes on where it was", async () => {
   const options = { batch: 1, ctx: 4, encode };
   const all = await Array.fromAsync(pack(documents([11, 4]), options));

@@ -19,6 +19,8 @@ test("finds the law that made the losses, and foretells by it", () => {
 test("points beside the line lower r²", () => {
   const fit = powerLaw([1, Math.E, Math.E ** 2], [Math.E, 1, 1]); // logarithms: 0, 1, 2 and 1, 0, 0
   assert.ok(Math.abs(fit.exponent - 0.5) < 1e-12 && Math.abs(fit.r2 - 0.75) < 1e-12);
+  const flat = powerLaw([1, 2, 3], [5, 5, 5]);
+  assert.deepEqual([flat.exponent + 0, flat.r2, flat.at(9)], [0, 1, Math.exp(Math.log(5))]);
   assert.throws(() => powerLaw([1, 2, 3], [1, 0, 1]), /size 2 has loss 0/);
   assert.throws(() => powerLaw([1, 2], [1, 2]), /three or more/);
 });
