@@ -1,4 +1,5 @@
-// Notebooks as source: the percent format that editors know (`// %%` begins a cell), with cell ids and metadata kept. Outputs stay behind.
+// Notebooks as source: the percent format that editors and jupytext know (`// %%` begins a cell), with cell ids and metadata kept. Outputs stay
+// behind.
 //
 //   // %% id="setup" tags=["setup"]        a code cell; its text follows as it stands
 //   // %% [markdown] id="title"            a text cell; its lines are comments
@@ -30,6 +31,7 @@ export interface Place {
 }
 
 const fence = "// ---";
+const usualFormat = "4.5";
 const head = /^\/\/ %%(?: |$)/;
 /** Ends of lines that TypeScript sees and this format does not. */
 const foreignEnd = /[\r\u2028\u2029]/;
@@ -39,7 +41,10 @@ export const toSource = (notebook: Notebook): string => placed(notebook).text;
 
 /** The same, and where each cell is in it. */
 export function placed({ metadata, nbformat, nbformat_minor, cells }: Notebook): { text: string; places: Place[] } {
-  const lines = [fence, `// jupyter: ${json(metadata)}`, `// nbformat: ${nbformat}.${nbformat_minor}`, fence];
+  const version = `${nbformat}.${nbformat_minor}`;
+  const other = version === usualFormat ? [] : [`// nbformat: ${version}`];
+  // YAML, as jupytext reads it.
+  const lines = [fence, "// jupyter:", `//   ${json(metadata)}`, ...other, fence];
   const places = cells.map((cell, i) => {
     // Such a text goes into the head of its cell; as a comment, a line "%%" would read as a head.
     const isForeign = foreignEnd.test(cell.source) || (!isCode(cell) && /^%%(?: |$)/m.test(cell.source));
@@ -98,7 +103,7 @@ const parse: Parse = (text) => {
   return (file as ts.SourceFile & { parseDiagnostics: ts.DiagnosticWithLocation[] }).parseDiagnostics;
 };
 
-/** Reads what `toSource` has written, or a person or jupytext in the same form; `path` is for errors. Outputs are empty. */
+/** Reads what `toSource` has written, or a person in the same form; `path` is for errors. Outputs are empty. */
 export function fromSource(text: string, path: string): Notebook {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
@@ -124,22 +129,18 @@ export function fromSource(text: string, path: string): Notebook {
 
 function frontOf(lines: string[], path: string): { end: number; metadata: Notebook["metadata"]; version: number } {
   const close = lines.indexOf(fence, 1);
-  if (lines[0] !== fence || close < 0)
-    throw new SourceError(
-      path,
-      1,
-      `a notebook's source begins with two lines "${fence}" and its metadata between them`,
-    );
-  const value = (key: string) => {
-    const at = lines.findIndex((line, i) => i < close && line.startsWith(`// ${key}: `));
-    if (at < 0) throw new SourceError(path, close + 1, `there is no line "// ${key}: ..." above`);
-    return { text: lines[at]!.slice(`// ${key}: `.length), line: at + 1 };
+  const refuse = (line: number, what: string): never => {
+    throw new SourceError(path, line, what);
   };
-  const format = value("nbformat");
-  const version = /^4\.(\d+)$/.exec(format.text)?.[1];
-  if (version === undefined) throw new SourceError(path, format.line, `nbformat is "${format.text}", not 4.5`);
-  const { text, line } = value("jupyter");
-  return { end: close + 1, metadata: parsed(text, path, line) as Notebook["metadata"], version: Number(version) };
+  if (lines[0] !== fence || close < 0)
+    refuse(1, `a notebook's source begins with two lines "${fence}" and its metadata between them`);
+  const at = lines.indexOf("// jupyter:");
+  if (at < 0 || at + 1 >= close) refuse(close + 1, 'there is no line "// jupyter:" above, with the metadata below it');
+  const metadata = parsed(lines[at + 1]!.replace(/^\/\/ +/, ""), path, at + 2) as Notebook["metadata"];
+  const format = lines.findIndex((line, i) => i < close && line.startsWith("// nbformat: "));
+  const version = format < 0 ? usualFormat : lines[format]!.slice("// nbformat: ".length);
+  const minor = /^4\.(\d+)$/.exec(version)?.[1] ?? refuse(format + 1, `nbformat is "${version}", not ${usualFormat}`);
+  return { end: close + 1, metadata, version: Number(minor) };
 }
 
 function cellOf(line: string, body: string[], path: string, number: number): Cell {

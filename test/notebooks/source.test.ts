@@ -108,8 +108,8 @@ describe("notebooks as source", () => {
     const { text, places } = placed(notebook);
     assert.deepEqual(text.split("\n"), [
       "// ---",
-      '// jupyter: {"kernelspec":{"name":"whetstone","language":"typescript"}}',
-      "// nbformat: 4.5",
+      "// jupyter:",
+      '//   {"kernelspec":{"name":"whetstone","language":"typescript"}}',
       "// ---",
       "",
       '// %% [markdown] id="title"',
@@ -147,12 +147,13 @@ describe("notebooks as source", () => {
   });
 
   it("says at which line a source is no notebook", () => {
-    const front = "// ---\n// jupyter: {}\n// nbformat: 4.5\n// ---\n";
+    const front = "// ---\n// jupyter:\n//   {}\n// ---\n";
     const bad: [string, RegExp][] = [
       ["1 + 1", /x\.ts:1: a notebook's source begins with two lines/],
-      ["// ---\n// nbformat: 4.5\n// ---", /x\.ts:3: there is no line "\/\/ jupyter/],
-      ["// ---\n// jupyter: {}\n// nbformat: 3.0\n// ---", /x\.ts:3: nbformat is "3\.0", not 4\.5/],
-      ["// ---\n// jupyter: {]\n// nbformat: 4.5\n// ---", /x\.ts:2: \{\] is not JSON/],
+      ["// ---\n// nbformat: 4.5\n// ---", /x\.ts:3: there is no line "\/\/ jupyter:" above/],
+      ["// ---\n// jupyter:\n// ---", /x\.ts:3: there is no line "\/\/ jupyter:" above, with the metadata below it/],
+      ["// ---\n// jupyter:\n//   {}\n// nbformat: 3.0\n// ---", /x\.ts:4: nbformat is "3\.0", not 4\.5/],
+      ["// ---\n// jupyter:\n//   {]\n// ---", /x\.ts:3: \{\] is not JSON/],
       [`${front}\nlet a;\n// %%`, /x\.ts:6: "let a;" stands before the first/],
       [`${front}\n// %% [markdown]\ntext`, /x\.ts:7: "text" is in a text cell: each of its lines begins with "\/\/ "/],
       [`${front}\n// %% title`, /x\.ts:6: "title" is not of the form key=value/],
