@@ -42,6 +42,10 @@ export async function checkPages(
   const { element } = path.at(-1)!;
   if (element.type !== column.type)
     throw new FormatError(`${name} is ${shown(column.type)}; wanted ${shown(element.type)}, as in the schema.`);
+  if (column.codec !== "UNCOMPRESSED" && !compressors[column.codec])
+    throw new FormatError(
+      `${name} is packed by ${shown(column.codec)}; known are UNCOMPRESSED, ${Object.keys(compressors).join(", ")}.`,
+    );
   const [repetition, definition] = [getMaxRepetitionLevel(path), getMaxDefinitionLevel(path)];
   const values = whole(column.num_values, "values in a column");
   if (repetition ? values < rows : values !== rows)
@@ -65,7 +69,10 @@ export async function checkPages(
       );
     const page = bytes.subarray(start, at);
     if (header.type === "DICTIONARY_PAGE") {
-      dictionary = whole(header.dictionary_page_header?.num_values, "values in a dictionary");
+      const info = header.dictionary_page_header;
+      if (dictionary !== undefined || !info?.encoding?.startsWith("PLAIN"))
+        throw new FormatError(`${name} has a second dictionary, or one that is stored as ${shown(info?.encoding)}.`);
+      dictionary = whole(info.num_values, "values in a dictionary");
       room(unpack(page, size), dictionary, element);
     } else if (header.type === "DATA_PAGE" || header.type === "DATA_PAGE_V2") {
       const second = header.type === "DATA_PAGE_V2" ? header.data_page_header_v2 : undefined;

@@ -9,6 +9,8 @@ import { checkNames } from "./text.ts";
 
 type Options = FormatOptions & { limit: number };
 type Slice = (start: number, end: number) => Promise<Uint8Array<ArrayBuffer>>;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const parsers = { stringFromBytes: (bytes?: Uint8Array) => bytes && utf8.decode(bytes) }; // the default one is not strict
 const GROUP = 2 ** 31; // bytes of a row group: what one buffer holds
 
 /** Rows of a parquet file, from row number `from` on. Whole numbers that a double holds are numbers, larger ones bigints. */
@@ -44,7 +46,13 @@ export async function* parquetRows(path: string, from: number, { columns, limit 
           }
           const part = (a: number, b = end) => bytes.slice(a - start, b - start).buffer;
           const one = { ...metadata, num_rows: group.num_rows, row_groups: [group] };
-          return parquetReadObjects({ file: { byteLength: size, slice: part }, metadata: one, columns, compressors });
+          return parquetReadObjects({
+            file: { byteLength: size, slice: part },
+            metadata: one,
+            columns,
+            compressors,
+            parsers,
+          });
         });
         yield read.map((row, i) => ({ row: plain(row) as Row, at: first + i })).slice(Math.max(0, from - first));
       }
@@ -85,6 +93,7 @@ async function footer(slice: Slice, size: number): Promise<FileMetaData> {
   if (rows !== whole(metadata.num_rows, "rows"))
     throw new FormatError(`it counts ${metadata.num_rows} rows, its groups ${rows}.`);
   checkSchema(metadata);
+  checkFields(metadata);
   return metadata;
 }
 
@@ -106,6 +115,21 @@ function checkSchema({ schema }: FileMetaData): void {
   };
   walk(0);
   if (at !== schema.length || at < 2) throw new FormatError(`the schema has ${schema.length} fields, its tree ${at}.`);
+}
+
+// What the format says is always there, beyond what is looked at elsewhere.
+function checkFields({ version, key_value_metadata: notes = [], row_groups: groups }: FileMetaData): void {
+  const columns = groups.flatMap((group) => group.columns);
+  const lacking = [
+    [version],
+    notes.map(({ key }) => key),
+    groups.map((group) => group.total_byte_size),
+    ...columns.flatMap(({ file_offset, meta_data: of }) => [
+      [file_offset, of?.type, of?.encodings, of?.path_in_schema, of?.total_uncompressed_size],
+      ...(of?.encoding_stats ?? []).map(({ page_type, encoding, count }) => [page_type, encoding, count]),
+    ]),
+  ].some((fields) => (fields as unknown[]).includes(undefined));
+  if (lacking) throw new FormatError("it lacks a field that every footer has.");
 }
 
 /** Where the bytes of a row group lie. */
