@@ -38,8 +38,10 @@ export function softmaxCrossEntropy(logits: tf.Tensor, labels: tf.Tensor): tf.Te
 const places = (ids: tf.Tensor, vocab: number) =>
   tf.add(ids, tf.mul(tf.range(0, ids.size, 1, "int32"), tf.scalar(vocab, "int32")));
 
-// XLA computes it where it is used; it is no array there.
-const oneHot = (ids: tf.Tensor, vocab: number) => tf.cast(tf.oneHot(ids, vocab), "float32");
+// XLA computes it where it is used; it is no array there. Eagerly a cast takes as long as the rest; tfjs' WASM kernel writes
+// integers whatever it is asked for.
+const oneHot = (ids: tf.Tensor, vocab: number) =>
+  tensorflowBackend() ? tf.oneHot(ids, vocab, 1, 0, "float32") : tf.cast(tf.oneHot(ids, vocab), "float32");
 
 /**
  * (x - mean) / deviation * gain + bias over the last axis (Ba 2016): x [..., C], gain and bias [C].

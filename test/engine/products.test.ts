@@ -62,6 +62,36 @@ describe("products", function () {
     }
   });
 
+  it("multiplies batches eagerly, in all forms, also where the leading sizes differ", () => {
+    for (const [lead, M, K, N, other = lead] of [
+      [[3], 5, 7, 2],
+      [[2, 3], 33, 17, 9],
+      [[2, 2], 64, 1, 130],
+      [[1, 1], 1, 1, 1],
+      [[2, 1, 2], 4, 3, 5],
+      [[2, 3], 4, 5, 6, [1, 3]],
+      [[2, 0], 4, 5, 6],
+      [[2], 4, 0, 6],
+    ] as [number[], number, number, number, number[]?][]) {
+      const a = random.normal(random.key(1), [...lead, M, K]);
+      const b = random.normal(random.key(2), [...other, K, N]);
+      // Each sum written out.
+      const wanted = tf.sum(tf.mul(tf.expandDims(a, -1), tf.expandDims(b, -3)), -2);
+      const turned = (x: tf.Tensor) => {
+        const axes = x.shape.map((_, i) => i);
+        return tf.transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2]);
+      };
+      for (const turnA of [false, true]) {
+        for (const turnB of [false, true]) {
+          const found = tf.matMul(turnA ? turned(a) : a, turnB ? turned(b) : b, turnA, turnB);
+          assert.deepEqual(found.shape, wanted.shape);
+          const off = found.size ? tf.max(tf.abs(tf.sub(found, wanted))).dataSync()[0] : 0;
+          assert.ok(off < 1e-4, `[${lead}] ${M}x${K}x${N} ${turnA} ${turnB}: ${off}`);
+        }
+      }
+    }
+  });
+
   it("takes the smaller factor first: the gradient by a weight that makes its input narrower", () => {
     const { hlo } = lowered(
       (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, true),
