@@ -31,7 +31,8 @@ export async function textTokenizer(json: Json, config: Json = {}): Promise<Text
   }
   return {
     encode: (text, { special = true } = {}) => Int32Array.from(made.encode(text, { add_special_tokens: special }).ids),
-    decode: (ids, { special = false } = {}) => made.decode(Array.from(ids), { skip_special_tokens: !special }),
+    decode: (ids, { special = false } = {}) =>
+      ids.length ? made.decode(Array.from(ids), { skip_special_tokens: !special }) : "", // the package takes no empty list
     idOf: (token) => made.token_to_id(token),
     json,
     config,
@@ -178,71 +179,121 @@ const cuts: Record<string, Json> = {
   smollm: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, GPT2] },
 };
 
-/** tokenizer.json and tokenizer_config.json for the byte-pair encoding inside a GGUF file. */
+/** tokenizer.json and tokenizer_config.json for what is inside a GGUF file: byte-pair encoding, or SentencePiece's ("llama"). */
 export function tokenizerOfGGUF(meta: Record<string, Value>): { json: Json; config: Json } {
   const get = (key: string) => meta[`tokenizer.ggml.${key}`];
-  const [kind, pre, tokens, merges, types = []] = ["model", "pre", "tokens", "merges", "token_type"].map(get);
-  if (kind !== "gpt2")
-    throw new FormatError(`The GGUF file's tokenizer is ${shown(kind)}; known is "gpt2" (byte-pair encoding).`);
-  const cut = cuts[String(pre ?? "gpt-2")];
-  if (!cut)
-    throw new FormatError(`The GGUF file cuts words as ${shown(pre)}; known are ${Object.keys(cuts).join(", ")}.`);
-  const texts = (list: unknown): list is string[] => Array.isArray(list) && list.every((x) => typeof x === "string");
-  if (!texts(tokens) || !texts(merges) || !Array.isArray(types))
-    throw new FormatError("The GGUF file's tokenizer has no lists of tokens and merges.");
-  if (new Set(tokens).size !== tokens.length) throw new FormatError("The GGUF file's tokenizer has a token twice.");
+  const [kind, tokens, types = []] = ["model", "tokens", "token_type"].map(get);
+  if (kind !== "gpt2" && kind !== "llama")
+    throw new FormatError(
+      `The GGUF file's tokenizer is ${shown(kind)}; known are "gpt2" (byte-pair encoding) and "llama" (SentencePiece).`,
+    );
+  if (!texts(tokens) || !Array.isArray(types))
+    throw new FormatError("The GGUF file's tokenizer has no lists of tokens and of their types.");
+  const vocab = new Map(tokens.map((text, id) => [text, id]));
+  if (vocab.size !== tokens.length) throw new FormatError("The GGUF file's tokenizer has a token twice.");
   const added = tokens.flatMap((content, id) => {
     const special = types[id] === 3; // 3 control, 4 of the user's, 1 normal
     const rest = { single_word: false, lstrip: false, rstrip: false, normalized: false };
     return special || types[id] === 4 ? [{ id, content, special, ...rest }] : [];
   });
-  const token = (key: string) => {
-    const id = get(key);
+  const token = (key: string, otherwise?: number) => {
+    const id = get(key) ?? (kind === "llama" ? otherwise : undefined);
     if (id !== undefined && (typeof id !== "number" || tokens[id] === undefined))
       throw new FormatError(`The GGUF file's ${key} is ${shown(id)}; it has ${tokens.length} tokens.`);
     return id === undefined ? undefined : tokens[id as number];
   };
-  const bos = token("bos_token_id");
-  const start = get("add_bos_token") === true && bos !== undefined;
+  const [bos, eos, unknown] = [token("bos_token_id", 1), token("eos_token_id", 2), token("unknown_token_id", 0)];
+  const start = (get("add_bos_token") ?? kind === "llama") === true && bos !== undefined;
   const template = {
     type: "TemplateProcessing",
     single: [{ SpecialToken: { id: bos, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
     pair: [{ Sequence: { id: "A", type_id: 0 } }, { Sequence: { id: "B", type_id: 1 } }],
-    special_tokens: { [bos ?? ""]: { id: bos, ids: [get("bos_token_id")], tokens: [bos] } },
+    special_tokens: { [bos ?? ""]: { id: bos, ids: [vocab.get(bos ?? "")], tokens: [bos] } },
   };
+  const parts = kind === "llama" ? sentencePiece(meta, vocab, unknown) : bytePairs(meta, vocab);
   const json = {
     version: "1.0",
     truncation: null,
     padding: null,
     added_tokens: added,
-    normalizer: null,
-    pre_tokenizer: cut,
-    post_processor: start
-      ? template
-      : { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: true },
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: "",
-      end_of_word_suffix: "",
-      fuse_unk: false,
-      byte_fallback: false,
-      vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
-      merges,
-    },
+    ...parts,
+    post_processor: start ? template : parts.post_processor,
   };
   const config = {
-    tokenizer_class: "GPT2Tokenizer",
+    tokenizer_class: kind === "llama" ? "LlamaTokenizer" : "GPT2Tokenizer",
     bos_token: bos,
-    eos_token: token("eos_token_id"),
-    unk_token: token("unknown_token_id"),
+    eos_token: eos,
+    unk_token: unknown,
     pad_token: token("padding_token_id"),
     chat_template: meta["tokenizer.chat_template"],
     clean_up_tokenization_spaces: false,
   };
   return { json, config };
+}
+
+const texts = (list: unknown): list is string[] => Array.isArray(list) && list.every((x) => typeof x === "string");
+const PLAIN = { type: "BPE", dropout: null, continuing_subword_prefix: "", end_of_word_suffix: "" };
+
+function bytePairs(meta: Record<string, Value>, vocab: Map<string, number>) {
+  const [pre, merges] = ["pre", "merges"].map((key) => meta[`tokenizer.ggml.${key}`]);
+  const cut = cuts[String(pre ?? "gpt-2")];
+  if (!cut)
+    throw new FormatError(`The GGUF file cuts words as ${shown(pre)}; known are ${Object.keys(cuts).join(", ")}.`);
+  if (!texts(merges)) throw new FormatError("The GGUF file's tokenizer has no list of merges.");
+  return {
+    normalizer: null,
+    pre_tokenizer: cut,
+    post_processor: { type: "ByteLevel", add_prefix_space: false, trim_offsets: false, use_regex: true } as Json,
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      ...PLAIN,
+      unk_token: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab: Object.fromEntries(vocab),
+      merges,
+    },
+  };
+}
+
+/**
+ * SentencePiece (Kudo 2018) joins the neighbours that make the piece of the highest score, again and again: byte-pair encoding
+ * whose merges are all pairs of pieces that make a third one, by its score. Blanks are ▁; what no piece has becomes bytes.
+ */
+function sentencePiece(meta: Record<string, Value>, vocab: Map<string, number>, unknown?: string) {
+  const [scores, prefix = true] = ["scores", "add_space_prefix"].map((key) => meta[`tokenizer.ggml.${key}`]);
+  if (!Array.isArray(scores) || scores.length !== vocab.size || !scores.every((score) => Number.isFinite(score)))
+    throw new FormatError(`The GGUF file's tokenizer has no list of ${vocab.size} scores, one a token.`);
+  const merges: { pair: [string, string]; score: number }[] = [];
+  for (const [piece, id] of vocab) {
+    const letters = Array.from(piece);
+    for (let i = 1, left = ""; i < letters.length; i++) {
+      left += letters[i - 1];
+      const right = piece.slice(left.length);
+      if (vocab.has(left) && vocab.has(right)) merges.push({ pair: [left, right], score: scores[id] as number });
+    }
+  }
+  merges.sort((a, b) => b.score - a.score);
+  const blank = { type: "Replace", pattern: { String: " " }, content: "▁" };
+  const text = { type: "Replace", pattern: { String: "▁" }, content: " " };
+  const strip = { type: "Strip", content: " ", start: 1, stop: 0 };
+  return {
+    normalizer: { type: "Sequence", normalizers: [...(prefix ? [{ type: "Prepend", prepend: "▁" }] : []), blank] },
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: {
+      type: "Sequence",
+      decoders: [text, { type: "ByteFallback" }, { type: "Fuse" }, ...(prefix ? [strip] : [])],
+    },
+    model: {
+      ...PLAIN,
+      unk_token: unknown ?? null,
+      fuse_unk: true,
+      byte_fallback: true,
+      vocab: Object.fromEntries(vocab),
+      merges: merges.map(({ pair }) => pair),
+    },
+  };
 }
 
 /**

@@ -5,8 +5,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { packageFolder } from "../../data/source.ts";
+import { FormatError } from "../../recipes/core/io.ts";
 import { ALPHABET, ascii, bpe, chars, tokenizer } from "../../recipes/core/tokenizer.ts";
-import { textTokenizer } from "../../recipes/model/tokenizer.ts";
+import { textTokenizer, tokenizerOfGGUF } from "../../recipes/model/tokenizer.ts";
 
 const fixture = JSON.parse(readFileSync(join(import.meta.dirname, "../fixtures/trained_tokenizers.json"), "utf8"));
 const digest = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
@@ -168,4 +169,56 @@ describe("tokenizer", () => {
         assert.equal(made.decode(ids), decoded, key);
       }
     });
+
+  describe("SentencePiece inside a GGUF file", () => {
+    const spm = JSON.parse(readFileSync(join(import.meta.dirname, "../fixtures/sentencepiece_bpe.json"), "utf8"));
+    const meta = (more: Record<string, any> = {}) => ({
+      "tokenizer.ggml.model": "llama",
+      "tokenizer.ggml.tokens": spm.tokens,
+      "tokenizer.ggml.scores": spm.scores,
+      "tokenizer.ggml.token_type": spm.types,
+      ...more,
+    });
+    const of = (more?: Record<string, any>) => {
+      const { json, config } = tokenizerOfGGUF(meta(more));
+      return textTokenizer(json, config);
+    };
+
+    it(`gives the ids and the texts of ${spm["made by"]}`, async () => {
+      const made = await of();
+      for (const { text, ids, decoded } of spm.runs) {
+        assert.deepEqual([...made.encode(text, { special: false })], ids, JSON.stringify(text));
+        assert.deepEqual([...made.encode(text)], [1, ...ids]); // <s>
+        assert.equal(made.decode(ids), decoded);
+      }
+    });
+
+    it("takes tokens of the user's and special ones out of the text, each part with its blank before it, as llama.cpp does", async () => {
+      const made = await of();
+      const [tool, end] = [made.idOf("<tool>")!, made.idOf("</s>")!];
+      const plain = (text: string) => [...made.encode(text, { special: false })];
+      assert.deepEqual(plain("the<tool>Union</s>"), [...plain("the"), tool, ...plain("Union"), end]);
+      const bare = await of({ "tokenizer.ggml.add_space_prefix": false, "tokenizer.ggml.add_bos_token": false });
+      assert.deepEqual([...bare.encode(" the Union")], plain("the Union"));
+      assert.equal(bare.decode(bare.encode(" the Union")), " the Union");
+    });
+
+    it("says what is wrong with it", () => {
+      const bad = (more: Record<string, any>, message: RegExp) =>
+        assert.throws(
+          () => tokenizerOfGGUF(meta(more)),
+          (error: Error) => error instanceof FormatError && message.test(error.message),
+        );
+      bad({ "tokenizer.ggml.scores": spm.scores.slice(1) }, /has no list of 1200 scores, one a token/);
+      bad({ "tokenizer.ggml.scores": undefined }, /has no list of 1200 scores/);
+      bad({ "tokenizer.ggml.scores": spm.scores.with(7, Number.NaN) }, /has no list of 1200 scores/);
+      bad({ "tokenizer.ggml.tokens": spm.tokens.with(7, "<s>") }, /has a token twice/);
+      bad({ "tokenizer.ggml.bos_token_id": 5000 }, /bos_token_id is 5000; it has 1200 tokens/);
+      for (const kind of ["bert", "t5", "rwkv", undefined])
+        bad(
+          { "tokenizer.ggml.model": kind },
+          /tokenizer is .*; known are "gpt2" \(byte-pair encoding\) and "llama" \(SentencePiece\)/,
+        );
+    });
+  });
 });
