@@ -3,7 +3,7 @@
 //   mlm    a share of the places is hidden, the rest is seen from both sides (BERT, Devlin 2018); only they are asked
 //   span   whole runs are taken out of a source, a decoder writes them (T5, Raffel 2020)
 // Cost: none to speak of. Of T ids read, clm learns from T, mlm and span from about 0.15 T.
-// A target of -1 is asked for nowhere: `asked` is the mask, and gather such a loss by askedLoss.
+// A target of -1 asks for nothing; askedLoss is the loss over the rest.
 import * as tf from "@tensorflow/tfjs-core";
 import { crossEntropy } from "../core/ops.ts";
 import type { Rng } from "../core/rng.ts";

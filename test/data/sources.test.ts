@@ -148,6 +148,21 @@ describe("tasks", () => {
     assert.throws(() => tasks.encipher("the dog"), /not of the form/);
   });
 
+  it("a summary is what the one who does most does, in order, without traits", () => {
+    const text = "the old farmer buys the horse . the judge sees the poor farmer . the farmer sells the book";
+    assert.equal(tasks.summarize(text), "farmer: buys horse, sells book");
+    assert.equal(tasks.summarize("the judge sees the ship . the miller buys the ship"), "judge: sees ship"); // the first of equals
+    for (let i = 0; i < 300; i++) {
+      const made = tasks.summary(rng(1).fork(i));
+      assert.equal(made.summary, tasks.summarize(made.text));
+      assert.match(made.summary, /^\w+: \w+ \w+, \w+ \w+$/);
+    }
+    assert.throws(
+      () => tasks.summarize("a farmer buys"),
+      /is not of the form "the \[trait\] who verb the \[trait\] what"/,
+    );
+  });
+
   it("sentiment has both labels, and words alone do not tell", () => {
     const all = Array.from({ length: 2000 }, (_, i) => tasks.sentiment(rng(1).fork(i)));
     const positive = all.filter(({ label }) => label === "positive");
