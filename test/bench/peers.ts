@@ -31,6 +31,22 @@ export function deno(): string {
   return join(folder, binary);
 }
 
+/** A folder with node-llama-cpp, its binary for this processor only: all of them take 725 MB. */
+export function llamaCpp(version: string): string {
+  const folder = join(venv, "node-llama-cpp", version);
+  if (!existsSync(join(folder, "node_modules/node-llama-cpp"))) {
+    console.error(`installing node-llama-cpp ${version} into ${folder}`);
+    const systems: Record<string, string> = { darwin: "mac", win32: "win" };
+    const metal = process.platform === "darwin" && process.arch === "arm64" ? "-metal" : "";
+    const binary = `@node-llama-cpp/${systems[process.platform] ?? process.platform}-${process.arch}${metal}`;
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), "{}\n");
+    const quietly = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=optional"];
+    run("npm", ["install", ...quietly, `node-llama-cpp@${version}`, `${binary}@${version}`], folder);
+  }
+  return folder;
+}
+
 /** The Python of .venv-bench, with these pinned packages in it (`torch==2.13.0`). */
 export function pythonWith(packages: string[]): string {
   const python = process.platform === "win32" ? join(venv, "Scripts/python.exe") : join(venv, "bin/python");

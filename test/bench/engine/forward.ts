@@ -4,15 +4,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jit, tf } from "@whetstone/engine";
 import { folder, loadMiniLM } from "../../../data/load-minilm.ts";
-import { embed } from "../../../recipes/model/bert.ts";
+import { type BertConfig, embed } from "../../../recipes/model/bert.ts";
 import type { Row } from "../run.ts";
 import { race, startPeer } from "./versus.ts";
+
+type Model = { params: Record<string, tf.Tensor>; cfg: BertConfig };
 
 const [BATCH, LENGTH] = [32, 128];
 
 export async function* rows(): AsyncGenerator<Row> {
+  yield await besidePeers("minilm-forward-vs-torch", loadMiniLM);
+}
+
+/** The row of that id, for a MiniLM that was loaded in whatever way; its parameters are freed. */
+export async function besidePeers(id: string, open: () => Model | Promise<Model>): Promise<Row> {
   if (!existsSync(join(folder, "model.safetensors"))) throw new Error("data/models has no MiniLM: npm run setup");
-  const { params, cfg } = loadMiniLM();
+  const { params, cfg } = await open();
   const ids = tf.cast(tf.randomUniform([BATCH, LENGTH], 1000, cfg.vocab, "float32", 3), "int32");
   const mask = tf.onesLike(ids);
   const run = jit((p: typeof params, ids: tf.Tensor, mask: tf.Tensor) => embed(p, cfg, ids, mask));
@@ -42,13 +49,13 @@ export async function* rows(): AsyncGenerator<Row> {
         const theirs = await peer.check();
         if (Math.abs(theirs - size) > 1e-3 * size)
           throw new Error(`${name} embeds to ${theirs}, the engine to ${size}`);
-        found.push(await race("minilm-forward-vs-torch", ours, peer, { items: BATCH, unit: "texts", steps: 4 }));
+        found.push(await race(id, ours, peer, { items: BATCH, unit: "texts", steps: 4 }));
       } finally {
         await peer.stop();
       }
     }
     const [torch, onnx] = found;
-    yield { ...torch, note: `${torch.note}; over onnxruntime ${onnx.value.toFixed(2)}: ${onnx.note}` };
+    return { ...torch, note: `${torch.note}; over onnxruntime ${onnx.value.toFixed(2)}: ${onnx.note}` };
   } finally {
     rmSync(temporary, { recursive: true });
     tf.dispose([ids, mask, first, params]);

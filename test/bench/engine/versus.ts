@@ -23,21 +23,27 @@ const keepFreedMemory = {
   MALLOC_MMAP_MAX_: "0",
 };
 
+/** Starts a Python script of this folder, or of a path from it, as a peer; see startCommand. Scripts find peer.py. */
+export function startPeer(name: string, packages: string[], script: string, args: string[] = []): Promise<Peer> {
+  return startCommand(name, pythonWith(packages), [join(import.meta.dirname, script), ...args]);
+}
+
 /**
- * Starts a script of this folder, which prints `ready <version> <threads>` when it is, and for every line that it reads does a
- * step and prints its milliseconds, and a number to check it by.
+ * Starts a program which prints `ready <version> <threads>` when it is, and for every line that it reads does a step and prints
+ * its milliseconds, and a number to check it by.
  */
-export async function startPeer(name: string, packages: string[], script: string, args: string[] = []): Promise<Peer> {
+export async function startCommand(name: string, command: string, args: string[], cwd?: string): Promise<Peer> {
   // The engine has set it for itself; the peer decides as it does everywhere.
   const { TF_ENABLE_ONEDNN_OPTS: _ours, ...env } = process.env;
-  const child = spawn(pythonWith(packages), [join(import.meta.dirname, script), ...args], {
+  const child = spawn(command, args, {
+    cwd,
     stdio: ["pipe", "pipe", "inherit"],
-    env: { ...env, ...keepFreedMemory },
+    env: { ...env, ...keepFreedMemory, PYTHONPATH: import.meta.dirname },
   });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   const read = async () => {
     const { value, done } = await lines.next();
-    if (done) throw new Error(`${script} ended early`);
+    if (done) throw new Error(`${name} ended early: ${command} ${args.join(" ")}`);
     return String(value).split(" ");
   };
   const [, version, threads] = await read();
