@@ -20,6 +20,7 @@ const commands = {
   lab: { script: "setup/start.mjs", needs: ["npm", "venv", "kernel", "kernelspec"] },
   test: { script: "test/run.ts", needs: ["npm", "kernel"] },
   notebooks: { script: "kernel/run/cli.ts", needs: ["npm", "kernel"] },
+  run: { script: "kernel/run/cli.ts", needs: ["npm", "kernel"] },
   mutants: { script: "test/mutants/run.ts", needs: ["npm", "kernel"] },
   bench: { script: "test/bench/run.ts", needs: ["npm", "kernel"] },
   "verify:gpu": { script: "test/verify-gpu.ts", needs: ["npm", "kernel"] },
@@ -97,7 +98,7 @@ if (!node) {
 // These take paths of the caller's own.
 const from = ["notebooks", "lint:notebooks", "nb"].includes(name)
   ? process.env.INIT_CWD
-  : ["launch", "copy"].includes(name) || command.told
+  : ["launch", "copy", "run"].includes(name) || command.told
     ? process.cwd()
     : undefined;
 child = spawn(node, [script, ...args], { stdio: "inherit", cwd: from || root });

@@ -10,6 +10,7 @@ import { kernelsFolder, NoPlace, type Place, pythonPrefix } from "./places.ts";
 const usage = `usage: whetstone install   [--user | --sys-prefix | --prefix FOLDER] [--name NAME] [--display-name TEXT]
        whetstone uninstall [--user | --sys-prefix | --prefix FOLDER] [NAME]
        whetstone list      [--prefix FOLDER]
+       whetstone run       [notebooks] [options]   runs notebooks headlessly; whetstone run --help
 
 --user        Jupyter's data folder of this user (this is what install does when nothing is said)
 --sys-prefix  the active Python environment, else that of the Python on the PATH
@@ -207,7 +208,10 @@ function warmUp() {
 
 try {
   const [name = "", ...rest] = process.argv.slice(2);
-  if (name === "--help" || name === "-h" || rest.includes("--help")) console.log(usage);
+  if (name === "run") {
+    process.argv.splice(2, 1);
+    await import("../run/cli.ts");
+  } else if (name === "--help" || name === "-h" || rest.includes("--help")) console.log(usage);
   else if (Object.hasOwn(commands, name)) commands[name]!(rest);
   else throw new Failed(`${name === "" ? "which command?" : `there is no command "${name}"`}\n${usage}`, 2);
 } catch (error) {

@@ -1,5 +1,5 @@
 // The command line of the runner: what can be asked for, and what is refused before anything runs.
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Budgets, defaultBudgets } from "./budgets.ts";
@@ -8,7 +8,9 @@ import { readNotebook } from "./notebook.ts";
 import { setParameters } from "./parameters.ts";
 import type { Tolerance } from "./tolerance.ts";
 
-export const root = join(import.meta.dirname, "../..");
+const clone = join(import.meta.dirname, "../..");
+/** The clone; for those who have the package only, the folder they are in. */
+export const root = existsSync(join(clone, "notebooks")) ? clone : process.cwd();
 
 export const usage = `npm run notebooks -- [files] [options]        (also: whetstone run [files] [options])
 
@@ -177,7 +179,7 @@ export function checkParameters(paths: readonly string[], set: Readonly<Record<s
 
 /** The paths of the notebooks that the arguments mean. */
 export function findNotebooks(files: readonly string[]): string[] {
-  const all = join(root, "notebooks");
+  const all = existsSync(join(root, "notebooks")) ? join(root, "notebooks") : root;
   const found = (files.length === 0 ? [all] : files).flatMap((file) => {
     const places = [resolve(file), resolve(`${file}.ipynb`), join(all, file), join(all, `${file}.ipynb`)];
     const path = places.find((place) => statSync(place, { throwIfNoEntry: false }) !== undefined);

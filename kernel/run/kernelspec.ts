@@ -19,8 +19,8 @@ export interface Kernelspec {
 
 const project = join(import.meta.dirname, "../..");
 
-/** The kernel of this project as it stands in the clone, for machines without a Python environment. */
-const ownFront = join(project, "kernel/dist/front.js");
+/** Our kernel as it stands beside this file, in the clone and in the package: for machines on which none is installed. */
+const ownFront = join(import.meta.dirname, "../dist/front.js");
 
 /** Folders that may hold kernelspecs, the most specific first: the project's environment, JUPYTER_PATH, the user's, the active environment's, the system's. */
 export function kernelspecFolders(env: NodeJS.ProcessEnv = process.env): string[] {
