@@ -71,5 +71,5 @@ describe("npm run nb -- new", () => {
     assert.match(test.stdout, /3 passing/);
     assert.throws(() => newNotebook("pruning-structure", undefined, copy), /notebook 12 is there/);
     assert.equal(readNotebook(notebook).cells.at(-1)!.id, "key-points");
-  }).timeout(180_000);
+  }).timeout(600_000);
 });
