@@ -2,16 +2,15 @@
 // stream can go on anywhere. The first line names the columns; every row must have as many fields.
 import { FormatError, shown } from "../core/io.ts";
 import type { FormatOptions, Found } from "./read.ts";
-import { checkNames, decoded } from "./text.ts";
+import { checkNames, decoded, LIMIT } from "./text.ts";
 
-type Options = FormatOptions & { limit: number };
 const COLUMNS = 2 ** 16;
 
 /** Rows of a CSV file, by the names of its first line. Fields are text, those of the columns `numbers` numbers or null. */
 export async function* csvRows(
   path: string,
   from: number,
-  { delimiter = ",", numbers = [], limit }: Options,
+  { delimiter = ",", numbers = [], limit = LIMIT }: FormatOptions,
 ): AsyncGenerator<Found[]> {
   const { value: head } = await lines(path, 0, { delimiter, limit }).next();
   const names: string[] | undefined = head?.[0].fields;

@@ -65,7 +65,7 @@ export async function checkPages(
     at = start + whole(header.compressed_page_size, "bytes in a page");
     if (at > bytes.length || size > limit)
       throw new FormatError(
-        `A page of ${name} takes ${at - start} bytes, unpacked ${size}; ${bytes.length - start} are left, and ${limit} may be.`,
+        `A page of ${name} takes ${at - start} bytes, unpacked ${size}; ${bytes.length - start} are left, and ${limit} may be (the option limit).`,
       );
     const page = bytes.subarray(start, at);
     if (header.type === "DICTIONARY_PAGE") {

@@ -7,14 +7,17 @@ import { type Compressors, checkPages, chunk, thriftEnd, whole } from "./parquet
 import type { FormatOptions, Found, Row } from "./read.ts";
 import { checkNames } from "./text.ts";
 
-type Options = FormatOptions & { limit: number };
 type Slice = (start: number, end: number) => Promise<Uint8Array<ArrayBuffer>>;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const parsers = { stringFromBytes: (bytes?: Uint8Array) => bytes && utf8.decode(bytes) }; // the default one is not strict
 const GROUP = 2 ** 31; // bytes of a row group: what one buffer holds
 
 /** Rows of a parquet file, from row number `from` on. Whole numbers that a double holds are numbers, larger ones bigints. */
-export async function* parquetRows(path: string, from: number, { columns, limit }: Options): AsyncGenerator<Found[]> {
+export async function* parquetRows(
+  path: string,
+  from: number,
+  { columns, limit = 2 ** 26 }: FormatOptions,
+): AsyncGenerator<Found[]> {
   const { parquetReadObjects, parquetSchema, compressors } = await library();
   const file = await open(path);
   try {

@@ -38,7 +38,7 @@ export interface FormatOptions {
   numbers?: string[];
   /** parquet: the columns to read; all if not given */
   columns?: string[];
-  /** bytes that a row, or in parquet a page, may take; 16 MiB if not given */
+  /** bytes that a row (16 MiB if not given), or in parquet a page (64 MiB), may take */
   limit?: number;
 }
 
@@ -57,11 +57,7 @@ export interface ReadOptions extends FormatOptions, SplitOptions {
   name?: (row: Row) => string;
 }
 
-type Reader = (
-  path: string,
-  at: number,
-  options: Required<Pick<FormatOptions, "limit">> & FormatOptions,
-) => AsyncGenerator<Found[]>;
+type Reader = (path: string, at: number, options: FormatOptions) => AsyncGenerator<Found[]>;
 
 const formats = {
   text: textRows,
@@ -149,7 +145,7 @@ async function* rowsOf(
     const wanted = ({ row }: Found) => !split || splitOf(name(row), { validation, test, seed }) === split;
     const at = from?.file === file ? Number(from.at) : 0;
     try {
-      for await (const rows of formats[kind](path, at, { limit: 2 ** 24, ...options }) as ReturnType<Reader>)
+      for await (const rows of formats[kind](path, at, options) as ReturnType<Reader>)
         yield rows.filter(wanted).map(({ row, at }) => ({ value: row, place: { epoch, file, bytes, at } }));
     } catch (error) {
       if (error instanceof FormatError) throw new FormatError(`${path}: ${error.message}`, { cause: error });

@@ -4,19 +4,20 @@ import { createReadStream } from "node:fs";
 import { FormatError, shown } from "../core/io.ts";
 import type { FormatOptions, Found, Row } from "./read.ts";
 
-type Options = FormatOptions & { limit: number };
+/** Bytes that a row may take, so that a file without an end of a row does not fill the memory. */
+export const LIMIT = 2 ** 24;
 
 /** Rows `{ text }`: what stands between separators, without white space around it; empty ones are left out. */
 export async function* textRows(
   path: string,
   from: number,
-  { separator = "\n", limit }: Options,
+  { separator = "\n", limit = LIMIT }: FormatOptions,
 ): AsyncGenerator<Found[]> {
   for await (const all of parts(path, from, separator, limit)) yield all.map(({ text, at }) => ({ row: { text }, at }));
 }
 
 /** Rows of a file with a JSON record in each line. */
-export async function* jsonRows(path: string, from: number, { limit }: Options): AsyncGenerator<Found[]> {
+export async function* jsonRows(path: string, from: number, { limit = LIMIT }: FormatOptions): AsyncGenerator<Found[]> {
   for await (const all of parts(path, from, "\n", limit))
     yield all.map(({ text, at }) => ({ row: record(text, at), at }));
 }
