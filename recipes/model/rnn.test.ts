@@ -33,6 +33,19 @@ test("one unit computes what the formulas say", () => {
   assert.ok(Math.abs(one("gru", 3) - ((1 - z) * n + z * 0.5)) < 1e-6);
 });
 
+test("new parameters lie within 1/√hidden around 0, and an LSTM's forget gates one higher", () => {
+  const start = initRNN({ kind: "lstm", layers: 1, dim: 64, hidden: 16, vocab: 3 }, rng(1));
+  const quarters = tf.unstack(tf.reshape(start["rnn.0.ih.bias"], [4, 16])).map((x) => Array.from(x.dataSync()));
+  for (const [i, values] of quarters.entries()) {
+    const from = values.map((value) => value - Number(i === 1));
+    assert.ok(from.every((value) => Math.abs(value) <= 0.25) && Math.min(...from) < 0 && Math.max(...from) > 0, `${i}`);
+  }
+  const { mean, variance } = tf.moments(start["rnn.0.ih.weight"]);
+  assert.ok(Math.abs(mean.dataSync()[0]) < 0.01 && Math.abs(variance.dataSync()[0] - 0.25 ** 2 / 3) < 0.001);
+  const embedded = tf.moments(start["embed.weight"]).variance.dataSync()[0];
+  assert.ok(embedded > 0.015 ** 2 && embedded < 0.025 ** 2);
+});
+
 test("reading in pieces is reading at once; names go to PyTorch and back", () => {
   for (const kind of ["lstm", "gru"] as const) {
     const cfg: RNNConfig = { kind, layers: 2, dim: 6, hidden: 8, vocab: 11 };

@@ -7,8 +7,8 @@ import { warmupCosine } from "./schedules.ts";
 await tf.ready();
 
 test("rises in a line to the peak, falls as half a cosine to the end, and stays there", () => {
-  const rate = warmupCosine({ peak: 1, warmup: 4, steps: 24, end: 0.2 });
-  const wanted = { 0: 0.2, 1: 0.4, 3: 0.8, 4: 1, 9: 0.6 + 0.4 * Math.SQRT1_2, 14: 0.6, 24: 0.2, 99: 0.2 };
+  const rate = warmupCosine({ peak: 2, warmup: 4, steps: 24, end: 0.4 });
+  const wanted = { 0: 0.4, 1: 0.8, 3: 1.6, 4: 2, 9: 1.2 + 0.8 * Math.SQRT1_2, 14: 1.2, 24: 0.4, 99: 0.4 };
   for (const [t, value] of Object.entries(wanted)) {
     const found = rate(tf.scalar(Number(t))).dataSync()[0];
     assert.ok(Math.abs(found - value) < 1e-6, `step ${t}: ${found}; wanted ${value}`);

@@ -5,7 +5,7 @@ import { existsSync, globSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { type Browser, connected, type Lab, openBrowser, startLab } from "./lab.ts";
+import { type Browser, connected, type Lab, openBrowser, scrollThrough, startLab } from "./lab.ts";
 
 describe("JupyterLab after npm start", function () {
   this.timeout(180_000);
@@ -54,8 +54,9 @@ describe("JupyterLab after npm start", function () {
     await page.locator(".jp-Notebook-ExecutionIndicator[data-status=busy]").waitFor({ timeout: 20_000 });
     await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 120_000 });
     const seen = await scrollThrough(page);
-    assert.ok(seen.figures >= 3, `${seen.figures} plotly figures were drawn`);
-    assert.ok(seen.claims >= 4, `${seen.claims} claims are shown`);
+    assert.ok(seen.figures.length >= 3, `${seen.figures.length} plotly figures were drawn`);
+    assert.ok(seen.claims.length >= 4, `${seen.claims.length} claims are shown`);
+    assert.deepEqual(seen.faint, []);
     assert.equal(seen.errors.length, 1, seen.errors.join("\n\n"));
     assert.match(seen.errors[0], /TS2345.*string/s);
   });
@@ -131,38 +132,3 @@ describe("JupyterLab after npm start", function () {
 
   const lastOutput = () => page.locator(".jp-CodeCell.jp-mod-active .jp-OutputArea-output").last().textContent();
 });
-
-/** Cells off the screen are drawn when they are scrolled to: what is seen on the way from the first to the last. */
-async function scrollThrough(page: Page) {
-  const scroller = page.locator(".jp-WindowedPanel-outer").first();
-  const figures = new Set<string>();
-  const claims = new Set<string>();
-  const errors = new Set<string>();
-  await scroller.evaluate((panel) => panel.scrollTo(0, 0));
-  for (let last = -1; ; ) {
-    await page.waitForTimeout(150);
-    // A figure is its PNG until the mouse is over it; then plotly draws it and names it.
-    for (const image of await page.locator(".jp-RenderedPlotly .plot-img").all()) {
-      if (!(await image.isVisible())) continue;
-      const { width } = (await image.boundingBox())!;
-      assert.ok(width <= 1000, `a figure is ${width} pixels wide`);
-      await image.dispatchEvent("mouseenter");
-      await page.locator(".jp-RenderedPlotly .gtitle").first().waitFor();
-    }
-    for (const title of await page.locator(".jp-RenderedPlotly .gtitle").allTextContents()) figures.add(title);
-    for (const text of await page.locator('[data-mime-type="text/html"] code').allTextContents()) {
-      if (/^start\./.test(text)) claims.add(text);
-    }
-    const errorOutputs = page.locator(
-      '[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]',
-    );
-    for (const text of await errorOutputs.allTextContents()) errors.add(text);
-    const at = await scroller.evaluate((panel) => {
-      panel.scrollBy(0, 500);
-      return panel.scrollTop;
-    });
-    if (at === last) break;
-    last = at;
-  }
-  return { figures: figures.size, claims: claims.size, errors: [...errors] };
-}

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import carried from "@sparticuz/chromium";
-import { type BrowserContext, chromium } from "playwright-core";
+import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { faintTexts } from "./faint.mjs";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -104,4 +105,54 @@ export async function openBrowser({ width = 1400, height = 900 } = {}): Promise<
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+export interface Seen {
+  /** titles of the figures that plotly drew */
+  figures: string[];
+  /** ids of claims */
+  claims: string[];
+  /** texts of errors and of what went to stderr */
+  errors: string[];
+  /** texts of tables and the like that can hardly be told from what is behind them */
+  faint: string[];
+}
+
+/** Cells off the screen are drawn when they are scrolled to: what is seen on the way from the first to the last. */
+export async function scrollThrough(page: Page): Promise<Seen> {
+  const scroller = page.locator(".jp-WindowedPanel-outer").first();
+  const seen = {
+    figures: new Set<string>(),
+    claims: new Set<string>(),
+    errors: new Set<string>(),
+    faint: new Set<string>(),
+  };
+  await scroller.evaluate((panel) => panel.scrollTo(0, 0));
+  for (let last = -1; ; ) {
+    await page.waitForTimeout(150);
+    // A figure is its PNG until the mouse is over it; then plotly draws it and names it.
+    for (const image of await page.locator(".jp-RenderedPlotly .plot-img").all()) {
+      if (!(await image.isVisible())) continue;
+      const { width } = (await image.boundingBox())!;
+      if (width > 1000) throw new Error(`a figure is ${width} pixels wide`);
+      await image.dispatchEvent("mouseenter");
+      await page.locator(".jp-RenderedPlotly .gtitle").first().waitFor();
+    }
+    for (const title of await page.locator(".jp-RenderedPlotly .gtitle").allTextContents()) seen.figures.add(title);
+    for (const text of await page.locator('[data-mime-type="text/html"] code').allTextContents())
+      if (/^[a-z]+\.[a-z0-9-]+$/.test(text)) seen.claims.add(text);
+    const errorOutputs = page.locator(
+      '[data-mime-type="application/vnd.jupyter.stderr"], [data-mime-type="application/vnd.jupyter.error"]',
+    );
+    for (const text of await errorOutputs.allTextContents()) seen.errors.add(text);
+    for (const text of await page.evaluate(faintTexts)) seen.faint.add(text);
+    const at = await scroller.evaluate((panel) => {
+      panel.scrollBy(0, 500);
+      return panel.scrollTop;
+    });
+    if (at === last) break;
+    last = at;
+  }
+  const { figures, claims, errors, faint } = seen;
+  return { figures: [...figures], claims: [...claims], errors: [...errors], faint: [...faint] };
 }

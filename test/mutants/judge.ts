@@ -67,15 +67,18 @@ function compile(path: string, texts: string[]): boolean[] {
   });
 }
 
+/** Tests that are about other things notice little more, and take long. */
+const mostTests = 3;
+
 /**
- * The tests of a recipe, as paths in the clone: the one beside it, then those in test/recipes that import it, the one of its name first and
- * those that import little else before those that import much. Where none does, it is a part of others, and theirs are its own.
+ * The tests of a recipe, as paths in the clone: the one beside it, and of those in test/recipes that import it the one of its name and those
+ * that import little else. Where none does, it is a part of others, and theirs are its own.
  */
 export function testsOf(recipe: string, seen = new Set<string>()): string[] {
   if (seen.has(recipe)) return [];
   seen.add(recipe);
   const beside = globSync(`recipes/${recipe}.test.ts`, { cwd: root });
-  const direct = importing(recipe);
+  const direct = importing(recipe).slice(0, mostTests);
   const users = globSync("recipes/*/*.ts", { cwd: root }).filter((file) => {
     const name = new RegExp(`"(\\.|\\.\\./${dirname(recipe)})/${basename(recipe)}\\.ts"`);
     return !file.endsWith(".test.ts") && name.test(readFileSync(join(root, file), "utf8"));
@@ -84,18 +87,20 @@ export function testsOf(recipe: string, seen = new Set<string>()): string[] {
   return [...new Set([...beside, ...all])];
 }
 
+/** Tests that import a recipe, the one of its name first, then by the share of names that they take from it. */
 function importing(recipe: string): string[] {
   return globSync("test/recipes/*.ts", { cwd: root })
     .flatMap((file) => {
       const text = readFileSync(join(root, file), "utf8");
-      if (!text.includes(`recipes/${recipe}.ts"`)) return [];
-      const others = text.match(/recipes\/\w+\/[\w-]+\.ts"/g)!.length;
+      const imports = Array.from(text.matchAll(/import (?:type )?([^;]+?) from "[./]*recipes\/([\w-]+\/[\w-]+)\.ts"/g));
+      const names = (of: RegExpExecArray[]) => of.reduce((sum, [, list]) => sum + list!.split(",").length, 0);
+      const own = names(imports.filter(([, , from]) => from === recipe));
       // What is started by a test as a process of its own has that test's name.
       const test = file.replace(/-child\.ts$/, ".test.ts");
-      if (!test.endsWith(".test.ts")) return [];
-      return [{ test, others: basename(test) === `${basename(recipe)}.test.ts` ? 0 : others }];
+      if (own === 0 || !test.endsWith(".test.ts")) return [];
+      return [{ test, share: basename(test) === `${basename(recipe)}.test.ts` ? 2 : own / names(imports) }];
     })
-    .sort((a, b) => a.others - b.others)
+    .sort((a, b) => b.share - a.share)
     .map(({ test }) => test);
 }
 

@@ -124,6 +124,7 @@ describe("ops", () => {
     near([value.dataSync()[0]], [masked(list(x))], 1e-6);
     near(list(grads.x), differences(masked, list(x)), 1e-4);
     assert.equal(crossEntropy(x, ids, tf.zeros([3])).dataSync()[0], 0);
+    near([crossEntropy(x, ids, tf.tensor1d([0, 1, 0])).dataSync()[0]], [each(list(x))[1]], 1e-6);
     const large = tf.tensor2d([1e4, 0, -1e4, 0], [2, 2]);
     near(list(crossEntropyEach(large, tf.tensor1d([1, 1], "int32"))), [1e4, 0], 0);
     assert.throws(

@@ -121,6 +121,26 @@ describe("whetstone copy", function () {
         assert.ok(passed > 2 * tests.length && skipped === 0, `${passed} passed, ${skipped} were skipped`);
       });
 
+    it("without gradients, which tfjs-core alone has none of on Node, training says where they are", () => {
+      const folder = project(top, "untrained");
+      install(folder, copy("core/grad", folder).steps);
+      writeFileSync(
+        join(folder, "try.ts"),
+        `import * as tf from "@tensorflow/tfjs-core"; import { valueAndGrads } from "./core/grad.ts";
+         await tf.ready(); valueAndGrads((p) => tf.sum(p.w))({ w: tf.ones([2]) });`,
+      );
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        ["--import", import.meta.resolve(backends[0]!), "try.ts"],
+        {
+          cwd: folder,
+          encoding: "utf8",
+        },
+      );
+      assert.equal(status, 1);
+      assert.match(stderr, /tfjs-core alone has no gradients\. On Node, import @tensorflow\/tfjs-layers once/);
+    });
+
     it("a recipe that is broken fails its test there", () => {
       const folder = project(top, "broken");
       install(folder, copy("scaling-law", folder).steps);
