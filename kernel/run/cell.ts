@@ -1,6 +1,7 @@
 // Runs one cell: within its budgets, with what it shows kept whatever happens.
 import { type Budgets, watchBudgets } from "./budgets.ts";
 import { type Kernel, KernelDied } from "./client.ts";
+import { forget, lineOfHang } from "./inside/where.ts";
 import { failureOf, judge, whereOf } from "./judge.ts";
 import type { CodeCell } from "./notebook.ts";
 import type { CellResult } from "./result.ts";
@@ -33,14 +34,18 @@ export async function runCell(
     const first = await Promise.race([execution, watch.over]);
     const over = "over" in first ? first : undefined;
     const grace = over?.over === "abort" ? abortGrace : budgets.grace;
+    const isHanging = over !== undefined && over.over !== "abort" && over.over !== "output";
+    const line = isHanging ? await lineOfHang(kernel, cell.outputs) : undefined;
     const end = over === undefined ? await execution : await stop(kernel, execution, grace);
     const failure = end.died === undefined ? failureOf(cell, end.reply) : undefined;
     if (over !== undefined) {
       result.verdict = over.over === "abort" || over.over === "output" ? "error" : "timeout";
       result.reason = end.isStuck ? `${over.reason}, did not stop when interrupted, and was ended` : over.reason;
-      result.next = nextOf[over.over];
+      result.next = line === "none" && over.over !== "notebook" ? waits + nextOf[over.over] : nextOf[over.over];
       // What the interrupt left says where the cell was.
       Object.assign(result, whereOf(cell, failure?.traceback ?? []));
+      if (typeof line === "number") Object.assign(result, { line, source: cell.source.split("\n")[line - 1] });
+      if (isHanging) forget(cell.outputs);
     } else if (end.died !== undefined) {
       result.verdict = "dead";
       result.reason = end.died.message;
@@ -54,12 +59,13 @@ export async function runCell(
   }
 }
 
+const waits = "no line of it was running: it waits for a promise, a child process or native code; ";
+
 const nextOf = {
-  cell: "if the cell hangs, the line above is where it was; if it only needs longer, give it more with --timeout SECONDS",
+  cell: "if it hangs, find out why there; if it only needs longer, give it more with --timeout SECONDS",
   notebook:
     "the report says how long each cell took; make the longest shorter, or allow more with --notebook-timeout SECONDS",
-  silence:
-    "it may hang at the line above; if it computes that long in silence, show progress in it, or allow more with --silence SECONDS",
+  silence: "if it computes that long in silence, show progress in it, or allow more with --silence SECONDS",
   output:
     "look for a loop that prints; if all of it is wanted, write it to a file, or allow more with --output-limit MEGABYTES",
   abort: "npm run notebooks -- --resume goes on where the run was stopped",

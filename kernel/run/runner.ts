@@ -4,6 +4,7 @@ import { type Budgets, defaultBudgets } from "./budgets.ts";
 import { type Run, runCell } from "./cell.ts";
 import { type Kernel, startKernel } from "./client.ts";
 import { adviseOnCells, adviseOnProblem } from "./explain.ts";
+import { prepare as prepareForHang } from "./inside/where.ts";
 import type { Kernelspec } from "./kernelspec.ts";
 import { findLateErrors } from "./late.ts";
 import { type CodeCell, isCode, type Notebook, readNotebook, tagsOf } from "./notebook.ts";
@@ -106,6 +107,7 @@ async function runCells(notebook: Notebook, runs: readonly Run[], options: Runni
   result.startSeconds = secondsSince(started);
   const onProgress = () => options.onProgress?.(result, notebook);
   try {
+    await prepareForHang(kernel);
     await watch?.begin(kernel, path).catch(() => {});
     for (const [i, run] of runs.entries()) {
       if (tagsOf(run.cell).includes("skip-execution")) {

@@ -32,9 +32,10 @@ const first = "const a = 1; a";
 export const faults: Fault[] = [
   {
     name: "loop",
-    cells: [first, "let n = 0;\nwhile (true) n++;", first],
+    cells: [first, "let n = 0;\nfunction spin() {\n  while (true) n++;\n}\nspin();", first],
     options: { budgets: { cell: 6 } },
     verdicts: ["ok", "timeout", "not reached"],
+    line: 3,
     says: /longer than the 6 s a cell may take/,
     next: /--timeout SECONDS/,
   },
@@ -44,7 +45,7 @@ export const faults: Fault[] = [
     options: { budgets: { cell: 6 } },
     verdicts: ["ok", "timeout"],
     says: /longer than the 6 s a cell may take/,
-    next: /where it was/,
+    next: /waits for a promise.*--timeout SECONDS/,
   },
   {
     name: "deaf",
