@@ -1,7 +1,7 @@
 // An LSTM layer along a text, with a gradient of its own: both passes are loops with one small product a step; all else is done
 // for all steps at once.
 import * as tf from "@tensorflow/tfjs-core";
-import { scan } from "./scan.ts";
+import { type Step, scan, scanOver } from "./scan.ts";
 
 export interface LstmState {
   /** [B, d] */
@@ -38,17 +38,16 @@ export function lstm(inputs: tf.Tensor, u: tf.Tensor, state?: LstmState): { out:
       const made = { h: tf.mul(o, tf.tanh(next)), c: next };
       return [made, { ...made, sums }];
     };
-    const [, { h, c, sums }] = scan(cell, { h: h0, c: c0 }, inputs);
+    const [last, { h, c, sums }] = scan(cell, { h: h0, c: c0 }, inputs);
     save([sums, u, h0, c0, h, c]);
     return {
-      value: tf.concat([h, c], 2),
+      value: tf.concat([h, tf.expandDims(last.c, 0)], 0),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backwards(dy, saved),
     };
   });
-  const both = op(inputs, u, state?.h ?? zero(), state?.c ?? zero()); // [T, B, 2 d]
-  const of = (from: number, first: number, count: number) => tf.slice(both, [first, 0, from], [count, B, d]);
-  const last = (from: number) => tf.reshape(of(from, T - 1, 1), [B, d]);
-  return { out: of(0, 0, T), state: { h: last(0), c: last(d) } };
+  const all = op(inputs, u, state?.h ?? zero(), state?.c ?? zero()); // [T + 1, B, d]: h of each step, c of the last
+  const row = (at: number) => tf.reshape(tf.slice(all, [at, 0, 0], [1, B, d]), [B, d]);
+  return { out: tf.slice(all, [0, 0, 0], [T, B, d]), state: { h: row(T - 1), c: row(T) } };
 }
 
 // One sigmoid over all four gates: XLA makes a slow loop of three functions in one.
@@ -73,19 +72,28 @@ function backwards(dy: tf.Tensor, [sums, u, h0, c0, h, c]: tf.Tensor[]): tf.Tens
     [tf.mul(g, bent(i)), tf.mul(before(c0, c), bent(f)), tf.mul(i, flat(g)), tf.mul(tanh, bent(o))],
     2,
   );
-  const [dh, dc] = tf.split(dy, 2, 2);
-  const steps = { slope: slopes, f, toC: tf.mul(o, flat(tanh)), dh, dc };
-  const [first, dSums] = scan(
-    (after: LstmState, at: typeof steps): [LstmState, tf.Tensor] => {
-      const dh = tf.add(after.h, at.dh);
-      const dc = tf.add(tf.add(after.c, at.dc), tf.mul(dh, at.toC));
-      const dSum = tf.mul(at.slope, tf.concat([dc, dc, dc, dh], 1));
-      return [{ h: tf.matMul(dSum, u, false, true), c: tf.mul(dc, at.f) }, dSum];
-    },
-    { h: tf.zerosLike(h0), c: tf.zerosLike(c0) },
-    steps,
-    { reverse: true },
-  );
+  const dOut = tf.slice(dy, [0, 0, 0], [T, B, d]);
+  const dLast = tf.reshape(tf.slice(dy, [T, 0, 0], [1, B, d]), [B, d]);
+  const turned = turnedOver(u);
+  const step: Step = ([dhNext, dcNext], [slope, f, toC, dOut]) => {
+    const dh = tf.add(dhNext, dOut);
+    const dc = tf.add(dcNext, tf.mul(dh, toC));
+    const dSum = tf.mul(slope, tf.concat([dc, dc, dc, dh], 1));
+    return { carry: [tf.matMul(dSum, turned), tf.mul(dc, f)], ys: [dSum] };
+  };
+  const xs = [slopes, f, tf.mul(o, flat(tanh)), dOut];
+  // The gradients by the sums take the place of the slopes: no array of zeros is made, nor copied.
+  const { carry, y: dSums } = scanOver(step, [tf.zerosLike(h0), dLast], xs, true);
   const du = tf.matMul(hBefore, tf.reshape(dSums, [T * B, 4 * d]), true);
-  return [dSums, du, first.h, first.c];
+  return [dSums, du, ...carry];
+}
+
+/** uᵀ, as an array of its own. In two halves: XLA undoes the exchange where it sees a factor turned over as a whole. */
+function turnedOver(u: tf.Tensor): tf.Tensor {
+  const [d, gates] = u.shape;
+  const half = gates / 2;
+  return tf.concat(
+    [0, half].map((from) => tf.transpose(tf.slice(u, [0, from], [d, half]))),
+    0,
+  );
 }

@@ -14,7 +14,7 @@ export interface ScanOptions {
 }
 
 /** f on leaves: a step's carry and inputs to the next carry and the step's outputs. `i` counts the steps, inside jit. */
-type Step = (carry: tf.Tensor[], x: tf.Tensor[], i?: tf.Tensor) => { carry: tf.Tensor[]; ys: tf.Tensor[] };
+export type Step = (carry: tf.Tensor[], x: tf.Tensor[], i?: tf.Tensor) => { carry: tf.Tensor[]; ys: tf.Tensor[] };
 
 /**
  * Runs `f(carry, x)` for every row of `xs` and gives the last carry and the rows of outputs stacked, as `jax.lax.scan`.
@@ -124,7 +124,7 @@ function register(): void {
           init,
           xs,
           attrs.steps,
-          attrs.reverse,
+          { reverse: attrs.reverse },
         ),
       );
       attrs.outputs = result.ys.length - attrs.carries;
@@ -213,8 +213,16 @@ export function apart(run: (inputs: tf.Tensor[]) => tf.Tensor[], inputs: tf.Tens
     const fenced = values.map((x) => (isFloat(x) ? tf.where(goesOn, x, tf.zerosLike(x)) : x));
     return { carry: [end, ...values], ys: run(fenced) };
   };
-  const { ys } = loop(step, [limit, ...inputs], [], 1, false, ([end], i) => tf.less(i, end));
+  const { ys } = loop(step, [limit, ...inputs], [], 1, { until: ([end], i) => tf.less(i, end) });
   return ys.map((y) => tf.reshape(y, y.shape.slice(1)));
+}
+
+interface LoopOptions {
+  reverse?: boolean;
+  /** whether step i is to be done; the first `steps` if not given */
+  until?: (carry: tf.Tensor[], i: tf.Tensor) => tf.Tensor;
+  /** output k is written over the rows of xs[over[k]] */
+  over?: number[];
 }
 
 /** The While: its state is the step's number, the carry, the stacked outputs and the inputs. */
@@ -223,8 +231,7 @@ function loop(
   init: tf.Tensor[],
   xs: tf.Tensor[],
   steps: number,
-  reverse: boolean,
-  until = (_carry: tf.Tensor[], i: tf.Tensor): tf.Tensor => tf.less(i, tf.scalar(steps, "int32")),
+  { reverse = false, until, over = [] }: LoopOptions = {},
 ): ReturnType<Step> {
   const backend = tensorflowBackend() as TensorFlowBackend;
   const { native } = backend;
@@ -262,21 +269,27 @@ function loop(
         const { shape, dtype } = within(body, () => formOf(y));
         return { shape: [steps, ...shape], dtype, of: y };
       });
+      const own = stacks.filter((_, k) => over[k] === undefined);
       const results = within(body, () => {
-        const buffers = stacks.map((form) => body.inputOf(form));
-        const written = stacks.map(({ of }, k) => writeRow(backend, buffers[k], of, first.at));
+        const rest = first.leaves.slice(init.length);
+        over.forEach((x, k) => {
+          rest[x] = writeRow(backend, rest[x], stacks[k].of, first.at);
+        });
+        const written = own.map((form) => writeRow(backend, body.inputOf(form), form.of, first.at));
         const next = tf.add(first.i, tf.scalar(1, "int32"));
-        return [next, ...made.carry, ...first.leaves.slice(init.length), ...written].map((x) => body.output(x));
+        return [next, ...made.carry, ...rest, ...written].map((x) => body.output(x));
       });
       const goesOn = within(condition, () => {
         const i = condition.inputOf(int);
-        const leaves = [...forms, ...stacks].map((form) => condition.inputOf(form));
-        return condition.output(until(leaves.slice(0, init.length), i));
+        const leaves = [...forms, ...own].map((form) => condition.inputOf(form));
+        return condition.output(until?.(leaves.slice(0, init.length), i) ?? tf.less(i, tf.scalar(steps, "int32")));
       });
-      const empty = stacks.map(({ shape, of }) => tf.zeros(shape, of.dtype as "float32"));
+      const empty = own.map(({ shape, of }) => tf.zeros(shape, of.dtype as "float32"));
       const state = [tf.scalar(0, "int32"), ...init, ...xs, ...empty];
       const ends = outer.loop(name, condition, body, state, results, goesOn);
-      return { carry: ends.slice(1, 1 + init.length), ys: ends.slice(1 + forms.length) } as never;
+      const rows = ends.slice(1 + forms.length);
+      const ys = stacks.map((_, k) => (over[k] === undefined ? rows.shift()! : ends[1 + init.length + over[k]]));
+      return { carry: ends.slice(1, 1 + init.length), ys } as never;
     });
   } finally {
     body.close();
@@ -302,4 +315,22 @@ function writeRow(backend: TensorFlowBackend, into: tf.Tensor, row: tf.Tensor, a
   const place = tf.concat([tf.reshape(at, [1]), tf.zeros([row.rank], "int32")]);
   const attrs = [type("T", native.get(backend.idOf(row)).dtype), type("Tindices", native.TF_INT32)];
   return backend.executeSingleOutput("XlaDynamicUpdateSlice", attrs, [into, tf.expandDims(row, 0), place]);
+}
+
+/**
+ * `scan` on leaves, whose one output is written over the rows of xs[0], of the same form, where no gradient of it is asked for.
+ * Where all that reads a row of xs[0] goes into the output, XLA does it in place.
+ */
+export function scanOver(
+  step: Step,
+  init: tf.Tensor[],
+  xs: tf.Tensor[],
+  reverse: boolean,
+): { carry: tf.Tensor[]; y: tf.Tensor } {
+  const steps = xs[0].shape[0];
+  const over = () => loop(step, init, xs, steps, { reverse, over: [0] });
+  const run = isTaped() ? scanTraced : over;
+  const traced = tensorflowBackend()?.native.tracer();
+  const { carry, ys } = (traced ? run : scanEager)(step, init, xs, steps, reverse);
+  return { carry, y: ys[0] };
 }
