@@ -37,7 +37,7 @@ export function watchBudgets({ cell, notebook, silence, output }: Budgets, abort
   const timers: NodeJS.Timeout[] = [];
   const within = (name: Over["over"], seconds: number, reason: string) => {
     if (!Number.isFinite(seconds)) return undefined;
-    const timer = setTimeout(() => tell({ over: name, reason }), Math.min(seconds * 1000, longestTimer));
+    const timer = setTimeout(() => tell({ over: name, reason }), Math.min(Math.max(1, seconds * 1000), longestTimer));
     timers.push(timer);
     return timer;
   };

@@ -176,11 +176,11 @@ export const faults: Fault[] = [
   {
     name: "late",
     cells: [
-      "setTimeout(() => {\n  throw new TypeError('nobody waits');\n}, 20);\n1",
-      "await new Promise((done) => setTimeout(done, 400));",
+      "let isOver = false;\nconst timer = setInterval(() => {\n  if (!isOver) return;\n  clearInterval(timer);\n  throw new TypeError('nobody waits');\n}, 10);",
+      "isOver = true;\nawait new Promise((done) => setTimeout(done, 300));",
     ],
     verdicts: ["error", "ok"],
-    line: 2,
+    line: 5,
     says: /after the cell had ended: TypeError: nobody waits/,
     next: /await it in the cell/,
   },

@@ -6,9 +6,10 @@ import type { Kernel } from "../client.ts";
 import type { Output } from "../outputs.ts";
 import { isOurs } from "./ask.ts";
 
-/** How long the inspector has to open, and the program to stop in it. */
-const openMs = 1000;
-const pauseMs = 1000;
+/** How long the inspector has to open and to answer on a busy machine, and a program that runs to stop once it has answered. */
+const openMs = 5000;
+const answerMs = 5000;
+const pauseMs = 400;
 
 const canBeAsked = (kernel: Kernel) => process.platform === "linux" && isOurs(kernel);
 
@@ -68,7 +69,7 @@ interface Frame {
 async function pausedLine(address: string): Promise<number | undefined> {
   const socket = new WebSocket(address);
   const { promise, resolve } = Promise.withResolvers<number | undefined>();
-  const timer = setTimeout(resolve, pauseMs, undefined);
+  let timer = setTimeout(resolve, answerMs, undefined);
   /** Scripts of Node itself, of the kernel and of packages; those of cells have no address. */
   const files = new Set<string>();
   socket.onerror = () => resolve(undefined);
@@ -77,7 +78,11 @@ async function pausedLine(address: string): Promise<number | undefined> {
       socket.send(JSON.stringify({ id, method }));
   };
   socket.onmessage = ({ data }) => {
-    const { method, params } = JSON.parse(String(data));
+    const { id, method, params } = JSON.parse(String(data));
+    if (id === 1) {
+      clearTimeout(timer);
+      timer = setTimeout(resolve, pauseMs, undefined);
+    }
     if (method === "Debugger.scriptParsed" && /^(node|file):/.test(params.url)) files.add(params.scriptId);
     if (method === "Debugger.paused") resolve(lineIn(params.callFrames, files));
   };
