@@ -1,6 +1,7 @@
 // One process of a kernel and the sockets to it: questions, answers, output, heartbeat, and the end of it, seen at once.
 import type { Message } from "../wire/message.ts";
 import { openChannels } from "./channels.ts";
+import { greet } from "./greeting.ts";
 import type { Kernelspec } from "./kernelspec.ts";
 import { type Death, type KernelProcess, launch } from "./launch.ts";
 import { type Collector, collectOutputs, type Displays, type Output } from "./outputs.ts";
@@ -107,7 +108,21 @@ export async function connect(spec: Kernelspec, { cwd, env, startTimeout, heartb
   beats.unref();
 
   try {
-    await ready();
+    info = await greet({
+      name: spec.name,
+      ask() {
+        const { promise, resolve, reject } = Promise.withResolvers<Record<string, any>>();
+        const id = channels.send("shell", "kernel_info_request", {});
+        pending.set(id, { resolve, reject });
+        return { id, info: promise };
+      },
+      onIdle(take) {
+        heard = take;
+      },
+      died,
+      startTimeout,
+      abort,
+    });
   } catch (error) {
     isEnding = true;
     await kernelProcess.kill();
@@ -192,46 +207,6 @@ export async function connect(spec: Kernelspec, { cwd, env, startTimeout, heartb
       pending.get(id)?.reject(error as Error);
     }
     channels.send("stdin", "input_reply", { value, status: "ok" }, header);
-  }
-
-  /** Asks until an answer came and its `idle` was heard: output of earlier requests may have been sent before the subscription was there. */
-  async function ready() {
-    const { promise: audible, resolve } = Promise.withResolvers<void>();
-    const asked = new Set<string>();
-    heard = (id) => asked.has(id) && resolve();
-    const failed = died.then((error) => {
-      throw error;
-    });
-    failed.catch(() => {});
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`kernel ${spec.name} did not answer within ${startTimeout / 1000} s of its start`)),
-        startTimeout,
-      );
-    });
-    const stopped = Promise.withResolvers<never>();
-    const stop = () => stopped.reject(abort!.reason);
-    abort?.addEventListener("abort", stop);
-    let again: NodeJS.Timeout | undefined;
-    const ask = (pause: number) => {
-      const id = channels.send("shell", "kernel_info_request", {});
-      asked.add(id);
-      again = setTimeout(ask, pause, pause * 2);
-      return new Promise<Record<string, any>>((answer, reject) => {
-        pending.set(id, { resolve: answer, reject });
-      });
-    };
-    try {
-      // The later questions are only there for their `idle`; a kernel answers all of them, in order.
-      info = await Promise.race([ask(500), failed, late, stopped.promise]);
-      await Promise.race([audible, failed, late, stopped.promise]);
-    } finally {
-      abort?.removeEventListener("abort", stop);
-      clearTimeout(timer);
-      clearTimeout(again);
-      heard = () => {};
-    }
   }
 
   function beat() {
