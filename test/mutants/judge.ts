@@ -72,7 +72,7 @@ const mostTests = 3;
 
 /**
  * The tests of a recipe, as paths in the clone: the one beside it, and of those in test/recipes that import it the one of its name and those
- * that import little else. Where none does, it is a part of others, and theirs are its own.
+ * that use it most. Where none does, it is a part of others, and theirs are its own.
  */
 export function testsOf(recipe: string, seen = new Set<string>()): string[] {
   if (seen.has(recipe)) return [];
@@ -87,20 +87,22 @@ export function testsOf(recipe: string, seen = new Set<string>()): string[] {
   return [...new Set([...beside, ...all])];
 }
 
-/** Tests that import a recipe, the one of its name first, then by the share of names that they take from it. */
+/** Tests that import a recipe: the one of its name first, then those that use most of what they take from it. */
 function importing(recipe: string): string[] {
   return globSync("test/recipes/*.ts", { cwd: root })
     .flatMap((file) => {
       const text = readFileSync(join(root, file), "utf8");
-      const imports = Array.from(text.matchAll(/import (?:type )?([^;]+?) from "[./]*recipes\/([\w-]+\/[\w-]+)\.ts"/g));
-      const names = (of: RegExpExecArray[]) => of.reduce((sum, [, list]) => sum + list!.split(",").length, 0);
-      const own = names(imports.filter(([, , from]) => from === recipe));
+      const list = new RegExp(`import ([^;]+?) from "[./]*recipes/${recipe}\\.ts"`).exec(text)?.[1];
       // What is started by a test as a process of its own has that test's name.
       const test = file.replace(/-child\.ts$/, ".test.ts");
-      if (own === 0 || !test.endsWith(".test.ts")) return [];
-      return [{ test, share: basename(test) === `${basename(recipe)}.test.ts` ? 2 : own / names(imports) }];
+      if (list === undefined || !test.endsWith(".test.ts")) return [];
+      const names = list
+        .split(",")
+        .flatMap((name) => (/^[\s{]*type /.test(name) ? [] : (/(\w+)[\s}]*$/.exec(name)?.[1] ?? [])));
+      const uses = names.reduce((sum, name) => sum + text.match(new RegExp(`\\b${name}\\b`, "g"))!.length, 0);
+      return [{ test, uses: basename(test) === `${basename(recipe)}.test.ts` ? Number.POSITIVE_INFINITY : uses }];
     })
-    .sort((a, b) => b.share - a.share)
+    .sort((a, b) => b.uses - a.uses)
     .map(({ test }) => test);
 }
 

@@ -1,6 +1,7 @@
 // Batches, windows and splits.
 import assert from "node:assert/strict";
 import type { tf } from "@whetstone/engine";
+import "@whetstone/engine"; // a backend, also when this file runs alone
 import { batches, splitOf, windows } from "../../recipes/core/data.ts";
 import { rng } from "../../recipes/core/rng.ts";
 

@@ -123,6 +123,9 @@ describe("eval", () => {
     const turned = pairedBootstrap(base, worse);
     assert.ok(turned.high < 0 && Math.abs(turned.mean + mean) < 1e-12);
     const narrow = pairedBootstrap(worse, base, { level: 0.5 });
+    // Of a bell curve the half in the middle is 0.674 deviations wide to each side, and 95 % are 1.96.
+    const ratio = (high - low) / (narrow.high - narrow.low);
+    assert.ok(Math.abs(ratio - 1.96 / 0.674) < 0.2, `${ratio}`);
     assert.ok(narrow.low > low && narrow.high < high);
     assert.deepEqual(pairedBootstrap(base, base), { mean: 0, low: 0, high: 0 });
     assert.throws(() => pairedBootstrap([1, 2], [1]), /2 and 1 values; wanted two or more pairs/);

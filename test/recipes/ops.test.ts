@@ -13,7 +13,7 @@ import {
   rmsNorm,
   roundSTE,
 } from "../../recipes/core/ops.ts";
-import { bytes, clone, count, get, type Params } from "../../recipes/core/params.ts";
+import { bytes, clone, count, dispose, get, type Params } from "../../recipes/core/params.ts";
 import { rng } from "../../recipes/core/rng.ts";
 
 const list = (x: tf.Tensor) => Array.from(x.dataSync());
@@ -221,6 +221,10 @@ describe("params and grad", () => {
     assert.equal(list(p["a.w"]).length, 6);
     assert.throws(() => get(p, "x.w"), /No parameter "x.w" among 3; there are a.w, b.w/);
     assert.throws(() => get({}, "x"), /among 0; there are none/);
+    const many = Object.fromEntries([1, 2, 3, 4, 5].map((i) => [`${i}.w`, p.c]));
+    assert.throws(() => get({ a: p.c, ...many }, "0.w"), /among 6; there are 1.w, 2.w, 3.w, 4.w, \.\.\./); // by their last part
+    dispose(twin);
+    assert.ok(twin.c.isDisposed && !p.c.isDisposed);
   });
 
   it("valueAndGrads wants a scalar, and gives zeros where nothing depends", () => {
