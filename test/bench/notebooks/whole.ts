@@ -43,9 +43,15 @@ export async function* rows(): AsyncGenerator<Row> {
   }
 }
 
+/** The committed ones: somebody may be writing another. */
+function notebooks(): string[] {
+  const { status, stdout } = spawnSync("git", ["ls-files", "notebooks/*.ipynb"], { cwd: root, encoding: "utf8" });
+  return status === 0 ? stdout.trim().split("\n") : ["notebooks"];
+}
+
 function run(reports: string, ...args: string[]): Ran {
   const began = performance.now();
-  const command = [join(root, "kernel/run/cli.ts"), "--quick", "--reports", reports, ...args];
+  const command = [join(root, "kernel/run/cli.ts"), "--quick", "--reports", reports, ...args, ...notebooks()];
   const { status, stdout } = spawnSync(process.execPath, command, {
     cwd: root,
     encoding: "utf8",
