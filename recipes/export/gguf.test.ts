@@ -63,5 +63,8 @@ test("a damaged file is refused with the place", () => {
   assert.throws(() => readGGUF(file.subarray(0, file.length - 1)), /it was cut short/);
   assert.throws(() => readGGUF(Uint8Array.from([1, ...file.subarray(1)])), /does not start with GGUF/);
   assert.throws(() => readGGUF(file.with(4, 9)), /version 9/);
+  const truth = [...u32(0x46554747), ...u32(3), ...u64(0), ...u64(1), ...text("yes"), ...u32(7)];
+  assert.deepEqual({ ...readGGUF(Uint8Array.from([...truth, 1])).meta }, { yes: true });
+  assert.throws(() => readGGUF(Uint8Array.from([...truth, 2])), /A truth value at byte \d+ is 2; wanted 0 or 1/);
   assert.throws(() => readGGUF(file.with(8, 255)), /255 tensors|cannot be true|more than the rest/);
 });

@@ -54,6 +54,8 @@ test("matrices are quantized, vectors are not, and what llama.cpp does not know 
     [types["blk.0.ffn_up.weight"], types["blk.0.ffn_norm.weight"], types["output.weight"]],
     ["Q4_0", "F32", "Q8_0"],
   );
+  const learned = toGGUF(initGPT(models.gpt2, rng(1)), models.gpt2, "Q8_0").tensors;
+  assert.equal(learned.find(({ name }) => name === "position_embd.weight")!.type, "F32");
   assert.throws(() => toGGUF(params, { ...models.llama, window: 3 }, "F32"), /a window are not written/);
   assert.throws(() => fromGGUF({}, { "general.architecture": "mamba" }), /known are "llama" and "gpt2"/);
   const { file, meta } = stored(params, models.llama, "F32");

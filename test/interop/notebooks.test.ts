@@ -81,6 +81,8 @@ describe("notebooks in JupyterLab", function () {
     it(`${file}: outputs are shown before anything runs, in the dark theme`, async () => {
       await open(file);
       assert.equal(await page.locator("body").getAttribute("data-jp-theme-light"), "false");
+      // Before a figure is drawn: plotly's extension then keeps its own picture of it.
+      assert.equal(await page.locator(".jp-mod-dirty").count(), 0, "opening it has changed it");
       const seen = await scrollThrough(page);
       const wanted = stored(file);
       await page.locator(".jp-OutputArea-output").first().scrollIntoViewIfNeeded();
