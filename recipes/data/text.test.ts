@@ -42,5 +42,6 @@ test("JSON lines are records; what is none is named with its place", async () =>
   await assert.rejects(rows('{"a": 1}\n{'), /line at byte 9 is not JSON/);
   await assert.rejects(rows('{"__proto__": 1}'), /cannot be the name of a field/);
   await assert.rejects(rows(Uint8Array.of(0xff)), FormatError);
+  await assert.rejects(rows(Uint8Array.of(0x7b, 0x7d, 0xc3)), /not UTF-8/); // half a letter at the end
   await assert.rejects(rows(`"${"x".repeat(200)}`), /longer than 100 bytes/);
 });

@@ -45,6 +45,9 @@ test("a damaged file is an error of the file", async () => {
   await assert.rejects(broken({ merges: ["a x"] }), /the merge "a x" is not of two tokens/);
   await assert.rejects(broken({ vocab: { a: 0, b: 0 } }), /the id 0 of another token/);
   await assert.rejects(broken({ type: "Letters" }), FormatError);
+  await assert.rejects(textTokenizer({ ...json, added_tokens: {} }), /added_tokens is .*wanted a list/);
+  for (const id of [1.5, -1, "7"])
+    await assert.rejects(textTokenizer({ ...json, added_tokens: [{ id, content: "<x>" }] }), /is no added token/);
   await assert.rejects(textTokenizer({ ...json, normalizer: { type: "Magic" } }), /normalizer is of type "Magic"/);
   assert.throws(() => tokenizerOfGGUF({ "tokenizer.ggml.model": "bert" }), /known are "gpt2"/);
 });
