@@ -130,7 +130,7 @@ describe("npm run notebooks: reports", () => {
       }),
     );
     assert.deepEqual([existsSync(at("ran")), existsSync(at("none"))], [false, false]);
-  });
+  }).timeout(240_000); // ten processes at once
 });
 
 describe("npm run notebooks: stopped", () => {
