@@ -15,7 +15,7 @@ const options = { seed: 1, count: 8, notebooks: false, workers: 2 };
 const trees = () => readdirSync(join(root, "reports")).filter((name) => name.startsWith("mutants-"));
 
 describe("mutants", function () {
-  this.timeout(180_000);
+  this.timeout(600_000); // on a busy machine; it takes less than one
 
   it("are operators, constants, swapped arguments and dropped lines, everywhere", () => {
     same("const a = b < c && !d ? 2 : e;", [
