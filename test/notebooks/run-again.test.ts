@@ -89,7 +89,7 @@ describe("npm run notebooks: what need not be run again", () => {
     writeNotebook(path, edited(path, "# a title", "# another title"));
     assert.deepEqual((await run("reads")).kept, ["reads"]);
     assert.equal(readNotebook(at("out/executed/reads.ipynb")).cells[0]!.source, "# another title");
-  }).timeout(240_000);
+  }).timeout(600_000);
 
   it("--from-failed runs what did not pass the last time, until all has", async () => {
     rmSync(at("out"), { recursive: true, force: true });
@@ -104,7 +104,7 @@ describe("npm run notebooks: what need not be run again", () => {
     const last = await run(...all, "--from-failed");
     assert.match(last.said, /every notebook passed when it was run last/);
     assert.equal(last.code, 0);
-  }).timeout(120_000);
+  }).timeout(400_000);
 
   it("--compare and --repeat: what a cell shows must be what it showed", async () => {
     const path = folder.make("shows", ["1.0001", { source: "Math.random()", tags: ["volatile"] }, "'a'"]);
@@ -124,7 +124,7 @@ describe("npm run notebooks: what need not be run again", () => {
     assert.equal(twice.code, 1);
     assert.match(twice.said, /cell 2 \(c2\): error[\s\S]*differs from that of the first of 2 runs/);
     assert.equal((await run("good", "--repeat", "2")).code, 0);
-  }).timeout(120_000);
+  }).timeout(400_000);
 
   it("--resume goes on with a run that was stopped: what had ended stays, what was cut runs to its end", async () => {
     folder.make("a-done", ["'done'"]);
@@ -158,7 +158,7 @@ describe("npm run notebooks: what need not be run again", () => {
     assert.equal(none.code, 2);
     const own = await start(folder.path, ["good", "--resume"]).ended;
     assert.match(own.said, /--resume takes the files and options of the run that was stopped/);
-  }).timeout(120_000);
+  }).timeout(400_000);
 
   it("--coverage counts the lines of a folder that were executed", async () => {
     mkdirSync(at("counted"));
@@ -177,7 +177,7 @@ describe("npm run notebooks: what need not be run again", () => {
       /\| counted\/used\.ts \| 50 % \| 4 \| 3, 7 \||used\.ts \| 50 %/,
     );
     assert.match((await start(folder.path, ["counts", "--coverage", "nowhere"]).ended).said, /there is no such folder/);
-  }).timeout(120_000);
+  }).timeout(400_000);
 });
 
 function edited(path: string, from: string, to: string) {

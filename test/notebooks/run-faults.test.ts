@@ -8,7 +8,7 @@ describe("runner: faults", () => {
 
   before(async function () {
     if (process.platform !== "linux") this.skip();
-    this.timeout(240_000);
+    this.timeout(600_000);
     judged = await judgeFaults(folder.path);
   });
 
