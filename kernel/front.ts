@@ -11,7 +11,7 @@ import { bindPublisher } from "./sockets/publisher.ts";
 import { bindRouter, type RouterChannel } from "./sockets/router.ts";
 import { versions } from "./versions.ts";
 import { address, type Connection, ConnectionError, exposure, type ports, readConnection } from "./wire/connection.ts";
-import { createEncoder, decode, MalformedMessage } from "./wire/message.ts";
+import { createPreparer, decode, MalformedMessage } from "./wire/message.ts";
 import { createReplayGuard } from "./wire/replay.ts";
 import { createSigner } from "./wire/sign.ts";
 
@@ -22,7 +22,7 @@ if (file === undefined) {
 const connection = open(file);
 const session = randomUUID();
 const signer = createSigner(connection.key);
-const encode = createEncoder(session, signer);
+const prepare = createPreparer(session, signer);
 // Declared before the kernel exists: messages may come as soon as the sockets are bound, and are kept until then.
 let receive: ((channel: Channel, frames: Buffer[]) => void) | undefined;
 const early: [Channel, Buffer[]][] = [];
@@ -45,10 +45,10 @@ if (umask !== undefined) process.umask(umask);
 const channels: Record<Channel, RouterChannel> = { shell, control, stdin };
 const transport: Transport = {
   publish(type, content, parent, metadata, buffers) {
-    iopub.send(encode([`kernel.${session}.${type}`], { type, content, parent, metadata, buffers }));
+    iopub.send(prepare([`kernel.${session}.${type}`], { type, content, parent, metadata, buffers }));
   },
   reply(channel, identities, type, content, parent, metadata) {
-    channels[channel].send(encode(identities, { type, content, parent, metadata }));
+    channels[channel].send(prepare(identities, { type, content, parent, metadata }));
   },
 };
 const kernel = createKernel(transport, { dist: import.meta.dirname, cwd: process.cwd() });
@@ -82,7 +82,7 @@ for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => vo
 
 /** Greets a client that subscribes; the first one also hears that the kernel starts, which nobody could hear before. */
 function welcome(topic: Buffer) {
-  iopub.send(encode([topic], { type: "iopub_welcome", content: { subscription: topic.toString() }, parent: {} }));
+  iopub.send(prepare([topic], { type: "iopub_welcome", content: { subscription: topic.toString() }, parent: {} }));
   if (started) return;
   started = true;
   transport.publish("status", { execution_state: "starting" }, {});

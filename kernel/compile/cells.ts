@@ -28,6 +28,8 @@ export interface Checked {
   diagnostics: Diagnostic[];
   /** The names that the cell declares. */
   names: string[];
+  /** The program is a new one: its checker has not run often. */
+  isRebuilt?: boolean;
   /** How long the cell takes is to be told. */
   isTimed?: boolean;
   /** What the front has to do instead of running it. */
@@ -94,7 +96,7 @@ export function createCells(folder: string): Cells {
     if (magic !== undefined) return { js: "", diagnostics: [], names: [], magic };
     if (file.parseDiagnostics.length > 0) return refused(diagnosticsOf(file.parseDiagnostics, file, shift));
     const specifiers = specifiersOf(file, project.options.compiler);
-    const { changed } = project.update({
+    const { changed, rebuilt: isRebuilt } = project.update({
       specifiers,
       augmentations: augmentationsOf(file),
       decorators: decoratorsOf(file),
@@ -120,7 +122,7 @@ export function createCells(folder: string): Cells {
     const first = renewed.map((each) => imported.get(each)!.again);
     const js = emit(file, { compiler: project.options.compiler, groups, first, shift, inserted });
     declare(names, own);
-    return { js, diagnostics, names, isTimed: magics?.isTimed };
+    return { js, diagnostics, names, isRebuilt, isTimed: magics?.isTimed };
   }
 
   /** The rest of a cell that begins with `%%js` is JavaScript that nobody checks; its names are of type any. */

@@ -2,15 +2,18 @@
 // with TypeScript loaded, its libraries parsed and its checker warm; without one it starts cold, one second later.
 import { readSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { startupSnapshot } from "node:v8";
+import { setFlagsFromString, startupSnapshot } from "node:v8";
 import { Worker } from "node:worker_threads";
+import { packetOf } from "../worker/packets.ts";
+import type { WorkerRequest } from "../worker/protocol.ts";
 import { parseCell } from "./cell-file.ts";
 import { type Cells, createCells } from "./cells.ts";
 import { complete } from "./complete.ts";
 import { inspect } from "./inspect.ts";
 import { MagicError } from "./magics.ts";
 import { declaredNames } from "./names.ts";
-import { type LanguageReply, type LanguageRequest, languageFd } from "./protocol.ts";
+import { type Answered, type LanguageReply, type LanguageRequest, languageFd } from "./protocol.ts";
+import { rehearse } from "./rehearse.ts";
 import { type Wholeness, wholeness } from "./whole.ts";
 
 let cells: Cells | undefined;
@@ -36,7 +39,15 @@ function warm(folder: string): Cells {
   return warmed;
 }
 
+/** V8 looks at what a function does from its first call on, and compiles it after a few more. By default the numbers are 8, 400 and 500. */
+const eager = [
+  "--invocation-count-for-feedback-allocation=1",
+  "--invocation-count-for-maglev=15",
+  "--minimum-invocations-after-ic-update=5",
+];
+
 function serve() {
+  for (const flag of eager) setFlagsFromString(flag);
   // A signal for the whole terminal is not for this process: it ends with the front.
   process.on("SIGINT", () => {});
   next();
@@ -60,7 +71,7 @@ function next() {
     if (end < 0) continue;
     const lines = Buffer.concat(parts).toString().split("\n");
     parts = [part.subarray(end + 1)];
-    for (const line of lines) write(`${JSON.stringify(reply(JSON.parse(line)))}\n`);
+    for (const line of lines) serveLine(JSON.parse(line));
   }
   // What V8 and the thread have put off for the loop is done between requests.
   setImmediate(next);
@@ -74,12 +85,49 @@ function read(): number {
   }
 }
 
-function write(text: string) {
-  const bytes = Buffer.from(text);
+function write(fd: number, bytes: Buffer) {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
+
+function serveLine(request: LanguageRequest & { id: number }) {
+  const told = reply(request);
+  const packet = request.type === "check" ? packetToHandOver(request, told) : undefined;
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(languageFd, bytes, at);
+    write(languageFd, Buffer.from(`${JSON.stringify(told)}\n`));
   } catch {
     process.exit(0);
+  }
+  try {
+    if (packet !== undefined) write(packet.fd, packet.bytes);
+  } catch {
+    // The user's process has just died. The front hears it, and takes the cell for one that was running.
+  }
+}
+
+/** Larger ones would fill the channel when the user's process does not read, and editors would wait. */
+const maxPacket = 64 * 1024;
+
+/** The cell as its process will get it, if it may run and its process lives. The front is told first, so that it knows whose the first output is. */
+function packetToHandOver({ name, code, handover }: LanguageRequest & { type: "check" }, told: LanguageReply) {
+  if (handover === undefined || "failed" in told) return undefined;
+  const checked = told.answer as Answered;
+  if (checked.magic !== undefined || checked.diagnostics.some(({ category }) => category === "error")) return undefined;
+  const { fd, ...rest } = handover;
+  const { js, isTimed } = checked;
+  const run: WorkerRequest = { type: "run", ...rest, name, code, js, isTimed };
+  const bytes = packetOf(run);
+  if (bytes.length > maxPacket || !isRead(fd)) return undefined;
+  told.answer = { ...checked, js: "", isHandedOver: true };
+  return { fd, bytes };
+}
+
+/** Whether anybody has the other end of a channel. */
+function isRead(fd: number): boolean {
+  try {
+    writeSync(fd, "");
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -122,6 +170,8 @@ function answer(request: LanguageRequest) {
       return wholenessOf(cells, request.code);
     case "names":
       return declaredNames(cells);
+    case "rehearse":
+      return rehearse(cells);
     case "reset":
       cells.reset();
       return null;

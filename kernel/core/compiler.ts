@@ -3,24 +3,36 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import type { Checked } from "../compile/cells.ts";
 import type { Completions } from "../compile/complete.ts";
 import type { Inspected } from "../compile/inspect.ts";
 import type { DeclaredName } from "../compile/names.ts";
-import { type LanguageAnswers, type LanguageReply, type LanguageRequest, languageFd } from "../compile/protocol.ts";
+import {
+  type Answered,
+  channels,
+  firstChannelFd,
+  type Handover,
+  type LanguageAnswers,
+  type LanguageReply,
+  type LanguageRequest,
+  languageFd,
+} from "../compile/protocol.ts";
 import type { Wholeness } from "../compile/whole.ts";
+import type { Channel } from "../worker/process.ts";
 
-export type { Checked } from "../compile/cells.ts";
 export type { Diagnostic } from "../compile/diagnostics.ts";
 
 export interface Compiler {
-  /** Checks a cell and makes JavaScript of it. `name` is what tracebacks call it: `In[3]`. */
-  check(name: string, code: string): Promise<Checked>;
+  /** Checks a cell and makes JavaScript of it, which it may hand over. `name` is what tracebacks call it: `In[3]`. */
+  check(name: string, code: string, handover?: Handover): Promise<Answered>;
+  /** A way for JavaScript to a process of the user that is about to start; nothing when there is none left. */
+  channel(): Channel | undefined;
   complete(code: string, offset: number): Promise<Completions>;
   inspect(code: string, offset: number, detail: 0 | 1): Promise<Inspected | undefined>;
   isComplete(code: string): Promise<Wholeness>;
   /** The names that cells have declared. */
   names(): Promise<DeclaredName[]>;
+  /** Has the process prepare for cells, for half a millisecond. Resolves to whether more of it is of use. */
+  rehearse(): Promise<boolean>;
   /** Forgets all names: the process that had them is gone. */
   reset(): void;
   /** Gives up a check that takes too long for the user: the process starts anew and knows the earlier cells again. */
@@ -55,6 +67,9 @@ export function startCompiler({ cwd, dist }: { cwd: string; dist: string }): Com
   let serial = 0;
   let failedStarts = 0;
   let stopped = false;
+  let spare: Channel[] = [];
+  /** Whether the process has done what makes it fast. */
+  let rehearsed = false;
   let pending = new Map<number, Pending>();
   /** Cells that were accepted, for the next process. */
   let accepted: { name: string; code: string }[] = [];
@@ -65,11 +80,17 @@ export function startCompiler({ cwd, dist }: { cwd: string; dist: string }): Com
     // Its own process group: neither an interrupt nor the end of the user's process concerns it.
     const own = spawn(process.execPath, ["--max-old-space-size=2048", ...args], {
       cwd,
-      // Fds 3 and 4, see protocol.ts.
-      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
+      // Fds 3 and above, see protocol.ts.
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe", ...Array<"pipe">(channels).fill("pipe")],
       detached: true,
     });
     child = own;
+    rehearsed = false;
+    spare = Array.from({ length: channels }, (_, i) => {
+      const end = own.stdio[firstChannelFd + i] as Socket;
+      end.on("error", () => {});
+      return { end, fd: () => (child === own ? firstChannelFd + i : undefined) };
+    });
     const waiting = new Map<number, Pending>();
     pending = waiting;
     let answered = false;
@@ -116,7 +137,9 @@ export function startCompiler({ cwd, dist }: { cwd: string; dist: string }): Com
       }
       start();
       for (const { request, resolve, reject } of left) {
-        if (request.type !== "open") send(request).then(resolve, reject);
+        // To the new process the channels of the old one mean nothing.
+        const asked = request.type === "check" ? { ...request, handover: undefined } : request;
+        if (request.type !== "open") send(asked).then(resolve, reject);
       }
     }
 
@@ -147,17 +170,25 @@ export function startCompiler({ cwd, dist }: { cwd: string; dist: string }): Com
   }
 
   return {
-    async check(name, code) {
-      const checked = await ask({ type: "check", name, code });
+    async check(name, code, handover) {
+      const checked = await ask({ type: "check", name, code, handover });
+      if (checked.isRebuilt) rehearsed = false;
       if (!checked.diagnostics.some(({ category }) => category === "error")) accepted.push({ name, code });
       return checked;
     },
+    channel: () => spare.shift(),
     complete: (code, offset) => ask({ type: "complete", code, offset }),
     inspect: async (code, offset, detail) => (await ask({ type: "inspect", code, offset, detail })) ?? undefined,
     isComplete: (code) => ask({ type: "whole", code }),
     names: () => ask({ type: "names" }),
+    async rehearse() {
+      if (rehearsed) return false;
+      rehearsed = !(await send({ type: "rehearse" }));
+      return !rehearsed;
+    },
     reset() {
       accepted = [];
+      rehearsed = false;
       ask({ type: "reset" }).catch(report);
     },
     restart() {

@@ -10,6 +10,7 @@ import type { HistoryQuery } from "./history.ts";
 import { kernelInfo, type Versions } from "./info.ts";
 import type { Kernel } from "./kernel.ts";
 import { complete, inspect, isComplete } from "./language.ts";
+import { createRehearsal } from "./rehearsal.ts";
 import { textIn } from "./text.ts";
 import { createUsage } from "./usage.ts";
 
@@ -32,6 +33,7 @@ const besides = new Set(["complete_request", "inspect_request", "is_complete_req
 export function createDispatch(kernel: Kernel, options: DispatchOptions) {
   const { transport } = kernel;
   const usage = createUsage();
+  const rehearse = createRehearsal(kernel);
   const handlers: Record<string, Handler> = {
     kernel_info_request: ({ reply }) => reply("kernel_info_reply", kernelInfo(options.versions)),
     connect_request({ reply }) {
@@ -123,6 +125,7 @@ export function createDispatch(kernel: Kernel, options: DispatchOptions) {
       for (const each of takeDoomed()) await serve(each, (context) => abort(kernel, context));
     }
     serving = false;
+    rehearse();
   }
 
   /**

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { FrontMagic } from "../compile/magics.ts";
+import type { Handover } from "../compile/protocol.ts";
 import type { ErrorContent } from "../worker/protocol.ts";
 import { explainMissing } from "../worker/resolve.ts";
 import { interruptDeliveries, loseComms } from "./comms.ts";
@@ -92,6 +93,7 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     silent,
     allowStdin,
     begun: false,
+    mayHaveBegun: false,
     finish,
     stop: () => stop(undefined),
   };
@@ -100,19 +102,37 @@ async function judge(kernel: Kernel, context: RequestContext, { run, cell, code,
     const payload = await Promise.race([page(kernel, code), stopping]);
     if (payload !== undefined) return { ...nothing, payload: [payload] };
     if (running.interruptedAt !== undefined) return { ...nothing, done: { error: stopped } };
-    const checked = await check(kernel, nameOf(cell), code, stopping);
+    const fd = kernel.worker.channelFd();
+    running.mayHaveBegun = fd !== undefined;
+    const handover = fd === undefined ? undefined : { fd, run, expressions, silent };
+    const checked = await check(kernel, { name: nameOf(cell), code, handover }, stopping);
+    const isHandedOver = checked?.isHandedOver ?? false;
+    running.mayHaveBegun = isHandedOver;
+    if (running.death !== undefined && !isHandedOver) kernel.publish(kernel.lastShown, "error", running.death);
     if (checked === undefined) return { ...nothing, done: { error: stopped } };
     const errors = checked.diagnostics.filter(({ category }) => category === "error");
     if (errors.length > 0) return { ...nothing, done: { error: typeError(errors, cell) } };
     if (checked.magic !== undefined) return { ...nothing, ...frontMagic(kernel, checked.magic) };
     const warnings = checked.diagnostics.filter(({ category }) => category === "warning");
-    if (running.interruptedAt !== undefined) return { ...nothing, warnings, done: { error: stopped } };
+    if (running.interruptedAt !== undefined && !isHandedOver) return { ...nothing, warnings, done: { error: stopped } };
     running.begun = true;
     if (!silent) kernel.lastShown = run;
-    kernel.worker.run({ run, name: nameOf(cell), js: checked.js, code, expressions, silent, isTimed: checked.isTimed });
-    return { ...nothing, warnings, done: await finished };
+    if (running.death !== undefined && isHandedOver) return { ...nothing, warnings, done: { error: running.death } };
+    if (isHandedOver) kernel.worker.expect(run);
+    else {
+      const { js, isTimed } = checked;
+      kernel.worker.run({ run, name: nameOf(cell), js, code, expressions, silent, isTimed });
+    }
+    // Stopped: the user's process has said that a cell which was handed over never begins.
+    const done = await Promise.race([finished, stopping.then(() => ({ error: stopped }))]);
+    return { ...nothing, warnings, done };
   } catch (error) {
-    // The compiler ended, or could not be started.
+    // The compiler ended, or could not be started. It may have handed the cell over before.
+    if (running.mayHaveBegun && running.death === undefined) {
+      running.begun = true;
+      kernel.worker.cancel(run);
+      await Promise.race([finished, stopping]);
+    }
     const { name, message } = error as Error;
     return { ...nothing, done: { error: { ename: name, evalue: message, traceback: [`${name}: ${message}`] } } };
   } finally {
@@ -143,10 +163,16 @@ function frontMagic(kernel: Kernel, magic: FrontMagic): Pick<Verdict, "done" | "
   return { done: {}, payload: [] };
 }
 
+interface Asked {
+  name: string;
+  code: string;
+  handover: Handover | undefined;
+}
+
 /** Checks a cell; nothing when the user stops it meanwhile. A check that goes on for long after that is given up. */
-async function check(kernel: Kernel, name: string, code: string, stopping: Promise<undefined>) {
+async function check(kernel: Kernel, { name, code, handover }: Asked, stopping: Promise<undefined>) {
   const { compiler } = kernel;
-  const checking = compiler.check(name, code);
+  const checking = compiler.check(name, code, handover);
   const checked = await Promise.race([checking, stopping]);
   if (checked === undefined) {
     const timer = setTimeout(() => compiler.restart(), kernel.hasChecked ? giveUpMs : giveUpStartMs);
@@ -169,11 +195,15 @@ export function interrupt(kernel: Kernel) {
   const { interruptedAt } = running;
   if (interruptedAt !== undefined) return insist(kernel, running, interruptedAt);
   running.interruptedAt = performance.now();
-  running.stop();
+  // Before its code has begun only the check has to be left, and a signal would hit what earlier cells have started.
+  if (!running.begun && !running.mayHaveBegun) return running.stop();
+  // Handed over or not: the user's process knows whether it has begun, and the compiler will have said it by some press.
+  if (!running.begun) kernel.worker.cancel(running.run);
   let presses = 0;
   const press = () => {
-    // Before its code has begun only the check has to be left, and a signal would hit what earlier cells have started.
-    if (kernel.running !== running || !running.begun) return;
+    if (kernel.running !== running) return;
+    setTimeout(press, repeatMs);
+    if (!running.begun) return;
     if (kernel.asking === running.run) {
       kernel.asking = undefined;
       kernel.worker.answer({ interrupted: true });
@@ -182,7 +212,6 @@ export function interrupt(kernel: Kernel) {
     if (++presses * repeatMs === insistMs && !running.silent) {
       running.context.publish("stream", { name: "stderr", text: nativeNotice });
     }
-    setTimeout(press, repeatMs);
   };
   press();
 }
@@ -197,9 +226,11 @@ const ended =
 
 /** A second interrupt of the same cell; pressed right after the first one it is only impatience. */
 function insist(kernel: Kernel, running: Running, interruptedAt: number) {
-  if (!running.begun || performance.now() - interruptedAt < insistMs) return;
+  const canEnd = running.begun || running.mayHaveBegun;
+  if (!canEnd || performance.now() - interruptedAt < insistMs) return;
   kernel.asking = undefined;
   startAfresh(kernel);
+  if (!running.begun) return running.stop();
   const error = { ename: "KeyboardInterrupt", evalue: ended, traceback: [`KeyboardInterrupt: ${ended}`] };
   running.finish({ type: "done", run: running.run, error });
 }

@@ -43,6 +43,8 @@ const schema = `
 /** How long a write waits for another kernel's. It is then tried again: the front has others to answer. */
 const busyMs = 50;
 const retryMs = 500;
+/** How long a cell waits for others: to write takes a tenth of a cell's round trip. */
+const writeMs = 50;
 /** Larger results are cut: a history is of what was done. */
 const maxOutput = 10_000;
 
@@ -129,7 +131,7 @@ export function createHistory(path: string = historyPath()): History {
     add(entry) {
       waiting.push(entry);
       // Not now: the reply goes first.
-      timer ??= setTimeout(write, 0);
+      timer ??= setTimeout(write, writeMs);
     },
     find(query) {
       write();

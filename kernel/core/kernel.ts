@@ -19,6 +19,10 @@ export interface Running {
   allowStdin: boolean;
   /** Whether the cell's code has begun to run. Before that the cell is being checked. */
   begun: boolean;
+  /** Whether the compiler is to hand it over: it may have begun before that is known. */
+  mayHaveBegun: boolean;
+  /** The end of the process that it was to be handed over to, before it was known whether it had been. */
+  death?: ErrorContent;
   /** When it was interrupted, by performance.now(); that may be before the cell's code has begun to run. */
   interruptedAt?: number;
   finish(done: Done): void;
@@ -60,26 +64,30 @@ export interface Kernel {
   isDebugging: boolean;
   /** The runs of past comm messages whose headers are kept. */
   delivered: number[];
+  /** Tells something that belongs to a run. */
+  publish(run: number, type: string, content: object): void;
   running?: Running;
   /** The run whose `prompt` waits for an answer. */
   asking?: number;
 }
 
-/** Starts the user's process and the compiler, in this order: the first cell needs both, a client's first question neither. */
+/** Starts the compiler and the user's process, which is given a channel from it: the first cell needs both, a client's first question neither. */
 export function createKernel(transport: Transport, { dist, cwd }: { dist: string; cwd: string }): Kernel {
   const publish = (run: number, type: string, content: object) => {
     const parent = kernel.parents.get(run);
     if (parent !== undefined && !kernel.silent.has(run)) transport.publish(type, content, parent);
   };
   const output = createOutput((run, name, text) => publish(run, "stream", { name, text }));
+  const compiler = startCompiler({ cwd, dist });
   const worker = startUserProcess({
     file: `${dist}/worker.js`,
     cwd,
+    channel: compiler.channel,
     listener: { text: output.write, message: take, died },
   });
   const kernel: Kernel = {
     transport,
-    compiler: startCompiler({ cwd, dist }),
+    compiler,
     hasChecked: false,
     worker,
     history: createHistory(),
@@ -94,6 +102,7 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     delivered: [],
     questions: new Map(),
     isDebugging: false,
+    publish,
   };
   return kernel;
 
@@ -115,6 +124,9 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
         return publishComm(kernel, message, buffers);
       case "delivered":
         return kernel.deliveries.get(message.run)?.finish();
+      case "cancelled":
+        if (kernel.running?.run === message.run) kernel.running.stop();
+        return;
       case "inspected":
         return kernel.questions.get(message.run)?.(message.answer);
       case "done":
@@ -133,7 +145,10 @@ export function createKernel(transport: Transport, { dist, cwd }: { dist: string
     const { running } = kernel;
     // A cell that is still being checked will run in the fresh process.
     if (running?.begun) running.finish({ type: "done", run: running.run, error });
-    else publish(kernel.lastShown, "error", error);
+    else if (running?.mayHaveBegun) {
+      running.death = error;
+      if (running.interruptedAt !== undefined) running.stop();
+    } else publish(kernel.lastShown, "error", error);
   }
 }
 

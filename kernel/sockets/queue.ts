@@ -4,22 +4,27 @@ interface Sender {
   send(frames: any): Promise<void>;
 }
 
+type Frames = readonly (Buffer | string)[];
+
 export interface SendQueue {
-  send(frames: readonly (Buffer | string)[]): void;
+  /** What is handed over as a function is made when its turn comes. */
+  send(frames: Frames | (() => Frames)): void;
   /** Settles when everything handed over so far has been sent. */
   drained(): Promise<void>;
 }
 
 export function createSendQueue(socket: Sender): SendQueue {
-  let waiting: (readonly (Buffer | string)[])[] = [];
+  let waiting: (Frames | (() => Frames))[] = [];
   let sending: Promise<void> | undefined;
   async function drain() {
+    // After the turn that hands messages over: what it asks of other processes goes first, and they work while these are made.
+    await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
       const batch = waiting;
       waiting = [];
       for (const frames of batch) {
         try {
-          await socket.send(frames);
+          await socket.send(typeof frames === "function" ? frames() : frames);
         } catch (error) {
           // A client that has gone: the others must still get theirs.
           console.error(`cannot send a message: ${(error as Error).message}`);

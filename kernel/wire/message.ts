@@ -35,11 +35,24 @@ export interface Outgoing {
 
 const delimiter = Buffer.from("<IDS|MSG>");
 
-/** Makes the frames of messages of one kernel session. */
+type Identities = readonly (Buffer | string)[];
+
+/** Makes the frames of messages of one session. */
 export function createEncoder(session: string, signer: Signer) {
+  const prepare = createPreparer(session, signer);
+  return (identities: Identities, message: Outgoing) => prepare(identities, message)();
+}
+
+/** The same in two steps. Whatever cannot be written fails in the first one; the second, which takes longer, can wait. */
+export function createPreparer(session: string, signer: Signer) {
   const run = randomUUID();
   let serial = 0;
-  return (identities: readonly (Buffer | string)[], message: Outgoing): (Buffer | string)[] => {
+  return (identities: Identities, message: Outgoing) => {
+    const body = [message.parent, message.metadata ?? {}, message.content].map((part) => JSON.stringify(part));
+    return () => seal(identities, message, body);
+  };
+
+  function seal(identities: Identities, message: Outgoing, body: string[]): (Buffer | string)[] {
     const header: Header = {
       msg_id: `${run}_${serial++}`,
       msg_type: message.type,
@@ -48,11 +61,9 @@ export function createEncoder(session: string, signer: Signer) {
       date: new Date().toISOString(),
       version: protocolVersion,
     };
-    const frames = [header, message.parent, message.metadata ?? {}, message.content].map((part) =>
-      JSON.stringify(part),
-    );
+    const frames = [JSON.stringify(header), ...body];
     return [...identities, delimiter, signer.sign(frames), ...frames, ...(message.buffers ?? [])];
-  };
+  }
 }
 
 /** Thrown for frames that are no message; the kernel drops them. */

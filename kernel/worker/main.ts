@@ -26,6 +26,8 @@ import { captureOutput, send } from "./output.ts";
 import { createPacketReader } from "./packets.ts";
 import {
   type CommRequest,
+  channelFd,
+  channelVariable,
   type ErrorContent,
   type ExpressionResult,
   type RunRequest,
@@ -72,6 +74,16 @@ process.on("SIGINT", () => {});
 new Socket({ fd: requestFd, readable: true, writable: false })
   .on("close", () => process.exit())
   .on("data", createPacketReader<WorkerRequest>(take));
+// What the compiler hands over; the front lives on when that ends.
+if (process.env[channelVariable] !== undefined) {
+  new Socket({ fd: channelFd, readable: true, writable: false })
+    .on("error", () => {})
+    .on("data", createPacketReader<WorkerRequest>(take));
+}
+delete process.env[channelVariable];
+/** The last run that has come, and the one that must not begin. */
+let lastRun = 0;
+let cancelled = 0;
 /** Settles when the cell or message whose turn it is has been served. */
 let turn: Promise<void> | undefined;
 send({ type: "ready" });
@@ -85,10 +97,23 @@ function provide(globals: Record<string, unknown>) {
 }
 
 function take(request: WorkerRequest & { buffers: Buffer[] }) {
-  if (request.type === "run") void inTurn(() => serve(request));
+  if (request.type === "cancel") cancel(request.run);
+  else if (request.type === "run") begin(request);
   else if (turn === undefined) void inTurn(() => handle(request, callGuarded));
   // A front end does not wait for the cell: what it says is heard as soon as the cell awaits something.
   else void handle(request, (...call) => Promise.race([callBeside(...call), turn]));
+}
+
+function begin(request: RunRequest) {
+  lastRun = request.run;
+  if (request.run !== cancelled) void inTurn(() => serve(request));
+}
+
+/** One that has come is stopped in other ways. */
+function cancel(run: number) {
+  if (run <= lastRun) return;
+  cancelled = run;
+  send({ type: "cancelled", run });
 }
 
 type Calling = (run: number, call: (given: any) => unknown, given?: string) => Promise<unknown>;
@@ -141,13 +166,14 @@ async function serve(request: RunRequest) {
   }
   endTimers(done === interrupted);
   if (done === interrupted) forgetStopped();
-  releaseObjects();
   try {
     send({ type: "done", run, ...(done === interrupted ? { error: interruptError } : done) });
   } catch (error) {
     // Something in it cannot be written as JSON, or is too large for one text.
     send({ type: "done", run, error: describeError(error) });
   }
+  // The front need not wait for it.
+  releaseObjects();
 }
 
 async function runCell(request: RunRequest): Promise<Outcome> {

@@ -1,11 +1,13 @@
 // The user's process as the front sees it: started, watched, replaced when it dies.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { createOrder, type Listener } from "./frames.ts";
 import { packetOf } from "./packets.ts";
 import {
   type CommRequest,
+  channelVariable,
   type ErrorContent,
   type InputAnswer,
   inputFd,
@@ -24,14 +26,30 @@ export interface UserProcessOptions {
   /** The bundled `worker/main.ts`. */
   file: string;
   cwd: string;
+  /** A way for cells that does not lead through the front, for each process. */
+  channel(): Channel | undefined;
   listener: Listener & {
     /** The process has died, with the reason as an error for the user; a fresh one is on its way. */
     died(error: ErrorContent): void;
   };
 }
 
+/** Leads from the compiler to one process of the user. */
+export interface Channel {
+  /** The end of the user's process. */
+  end: Socket;
+  /** The descriptor that the compiler has of it; nothing when another process has taken the compiler's place. */
+  fd(): number | undefined;
+}
+
 export interface UserProcess {
   run(request: RunRequest): void;
+  /** The compiler's descriptor of the channel to the process, when there is one and the process takes cells. */
+  channelFd(): number | undefined;
+  /** Says that a run comes on the channel. */
+  expect(run: number): void;
+  /** A run that may come on the channel must not begin; the worker answers `cancelled` unless it has. */
+  cancel(run: number): void;
   /** Ends the process and starts a fresh one. */
   restart(): void;
   /** Gives a comm message to the code of the cells, which answers `delivered`. */
@@ -59,11 +77,12 @@ const nodeOptions = [
   "--no-force-async-hooks-checks",
 ];
 
-export function startUserProcess({ file, cwd, listener }: UserProcessOptions): UserProcess {
+export function startUserProcess({ file, cwd, channel: nextChannel, listener }: UserProcessOptions): UserProcess {
   let child: ChildProcess;
   let order: ReturnType<typeof createOrder>;
   let waiting: Buffer[] = [];
   let ready = false;
+  let channel: Channel | undefined;
   let failedStarts = 0;
   let stopped = false;
   let restart = () => {};
@@ -72,14 +91,17 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
   function start() {
     const mark = randomBytes(8);
     ready = false;
+    channel = nextChannel();
     const own = spawn(process.execPath, [...process.execArgv, ...nodeOptions, file], {
       cwd,
-      // Fds 0 to 6, see protocol.ts. Its own process group: an interrupt for the kernel's group must not kill it, and its children end with it.
-      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", "pipe"],
+      // Fds 0 to 7, see protocol.ts. Its own process group: an interrupt for the kernel's group must not kill it, and its children end with it.
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe", "pipe", channel?.end ?? "ignore"],
       detached: true,
-      env: { ...process.env, [markVariable]: mark.toString("hex") },
+      env: { ...process.env, [markVariable]: mark.toString("hex"), ...(channel && { [channelVariable]: "" }) },
     });
     child = own;
+    // Only while the process itself holds this end the compiler sees that it lives.
+    channel?.end.destroy();
     let outOfMemory = false;
     order = createOrder(mark, {
       text: (run, name, text) => {
@@ -147,6 +169,9 @@ export function startUserProcess({ file, cwd, listener }: UserProcessOptions): U
       ask({ type: "run", ...request });
       order.startRun(request.run);
     },
+    channelFd: () => (ready ? channel?.fd() : undefined),
+    expect: (run) => order.startRun(run),
+    cancel: (run) => ask({ type: "cancel", run }),
     restart: () => restart(),
     deliver: ask,
     inspect: ask,

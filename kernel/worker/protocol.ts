@@ -12,6 +12,10 @@ export const interruptFd = 5;
 /** Answers to `prompt` and `confirm`: lines of JSON, read while the caller waits. */
 export const inputFd = 6;
 
+/** Cells that the compiler hands over, as packets; only where `channelVariable` is set. */
+export const channelFd = 7;
+export const channelVariable = "WHETSTONE_CHANNEL";
+
 /** The environment variable that brings the mark of frames to the worker. */
 export const markVariable = "WHETSTONE_FRAME_MARK";
 
@@ -74,7 +78,13 @@ export interface Variable {
 
 export type VariablesAnswer = { variables: Variable[] } | View | { failed: string };
 
-export type WorkerRequest = ({ type: "run" } & RunRequest) | CommRequest | VariablesRequest;
+/** The user has stopped a run that may not have come yet. */
+export interface CancelRequest {
+  type: "cancel";
+  run: number;
+}
+
+export type WorkerRequest = ({ type: "run" } & RunRequest) | CancelRequest | CommRequest | VariablesRequest;
 
 /** An error as Jupyter shows it. */
 export interface ErrorContent {
@@ -100,6 +110,8 @@ export type WorkerMessage =
   | { type: "comm"; run: number; kind: CommKind; content: CommRequest["content"]; metadata: Record<string, unknown> }
   /** The code of the cells has done with a comm message. */
   | { type: "delivered"; run: number }
+  /** A run that was cancelled before it came: it never begins. */
+  | { type: "cancelled"; run: number }
   | { type: "inspected"; run: number; answer: VariablesAnswer }
   | { type: "done"; run: number; view?: View; error?: ErrorContent; expressions?: Record<string, ExpressionResult> };
 
