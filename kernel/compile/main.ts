@@ -2,7 +2,7 @@
 // with TypeScript loaded, its libraries parsed and its checker warm; without one it starts cold, one second later.
 import { readSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { setFlagsFromString, startupSnapshot } from "node:v8";
+import { startupSnapshot } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { packetOf } from "../worker/packets.ts";
 import type { WorkerRequest } from "../worker/protocol.ts";
@@ -39,15 +39,7 @@ function warm(folder: string): Cells {
   return warmed;
 }
 
-/** V8 looks at what a function does from its first call on, and compiles it after a few more. By default the numbers are 8, 400 and 500. */
-const eager = [
-  "--invocation-count-for-feedback-allocation=1",
-  "--invocation-count-for-maglev=15",
-  "--minimum-invocations-after-ic-update=5",
-];
-
 function serve() {
-  for (const flag of eager) setFlagsFromString(flag);
   // A signal for the whole terminal is not for this process: it ends with the front.
   process.on("SIGINT", () => {});
   next();
