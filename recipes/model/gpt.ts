@@ -3,7 +3,7 @@
 // GPT-2: learned positions, LayerNorm, GELU by tanh, biases, the head tied to the embedding.
 // Llama: rotary positions (Su 2021), RMSNorm, SwiGLU (Shazeer 2020), fewer heads for keys and values, no biases.
 // Each of these is a field of the configuration, so what lies between (ReLU² as in nanochat, windows) is one too.
-// Names are those of the Hugging Face file; linear weights are [out, in] in memory (fromHF, toHF turn GPT-2's Conv1D over).
+// Names are those of the Hugging Face file; linear weights are [out, in] in memory (gpt-files.ts turns GPT-2's Conv1D over).
 // Cost: 2 FLOPs a weight and token, and 4 T C a layer for attention; the cache holds 2 L G d numbers a token.
 import * as tf from "@tensorflow/tfjs-core";
 import { type Linear, linear as plain } from "../core/linear.ts";
@@ -11,76 +11,11 @@ import { embed, gelu, layerNorm, rmsNorm } from "../core/ops.ts";
 import { get, type Params } from "../core/params.ts";
 import type { Rng } from "../core/rng.ts";
 import { type Attention, apart, attend, causal } from "./attention.ts";
-import { frequencies, type RopeScaling, rotate, rotation } from "./rope.ts";
+import { complete, type GPTConfig, shapes } from "./gpt-config.ts";
+import { frequencies, rotate, rotation } from "./rope.ts";
 
-export interface GPTConfig {
-  layers: number;
-  /** width of the residual stream */
-  dim: number;
-  heads: number;
-  /** longest sequence: the number of learned positions */
-  ctx: number;
-  vocab: number;
-  /** whose names the parameters have, and what the fields below are where they are not given; gpt2 if not given */
-  family?: "gpt2" | "llama";
-  /** heads of keys and values, of which `heads` is a multiple; as many as `heads` if not given */
-  kvHeads?: number;
-  /** width of a head; dim / heads if not given */
-  headDim?: number;
-  /** width between the matrices of the MLP; 4 dim if not given */
-  ffn?: number;
-  positions?: "learned" | "rotary";
-  /** rotary: point i turns by theta^(-2i/d) a position; 10 000 if not given */
-  theta?: number;
-  scaling?: RopeScaling;
-  norm?: "layer" | "rms";
-  /** added to the variance in the norms; 1e-5 if not given */
-  eps?: number;
-  mlp?: "gelu" | "relu2" | "swiglu";
-  /** linear layers add a bias */
-  bias?: boolean;
-  /** the head is the embedding */
-  tied?: boolean;
-  /** how many positions one sees, itself included; all before it if not given */
-  window?: number;
-}
-
-const families = {
-  gpt2: { positions: "learned", norm: "layer", mlp: "gelu", bias: true, tied: true },
-  llama: { positions: "rotary", norm: "rms", mlp: "swiglu", bias: false, tied: false },
-} as const;
-
-const names = {
-  gpt2: {
-    tokens: "wte",
-    layer: (l: number) => `h.${l}`,
-    norms: ["ln_1", "ln_2"],
-    qkv: ["attn.c_attn"],
-    out: "attn.c_proj",
-    mlp: { gate: "mlp.c_gate", up: "mlp.c_fc", down: "mlp.c_proj" },
-    last: "ln_f",
-  },
-  llama: {
-    tokens: "model.embed_tokens",
-    layer: (l: number) => `model.layers.${l}`,
-    norms: ["input_layernorm", "post_attention_layernorm"],
-    qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-    out: "self_attn.o_proj",
-    mlp: { gate: "mlp.gate_proj", up: "mlp.up_proj", down: "mlp.down_proj" },
-    last: "model.norm",
-  },
-};
-
-/** The configuration with every field that has a default. Throws for numbers that do not fit together. */
-export function complete(cfg: GPTConfig) {
-  const family = cfg.family ?? "gpt2";
-  const { dim, heads } = cfg;
-  const kvHeads = cfg.kvHeads ?? heads;
-  const rest = { headDim: dim / heads, ffn: 4 * dim, theta: 10_000, eps: 1e-5, ...families[family], ...cfg };
-  if (rest.headDim % 1) throw new Error(`gpt: dim ${dim} is not a multiple of heads ${heads}.`);
-  if (heads % kvHeads) throw new Error(`gpt: heads ${heads} is not a multiple of kvHeads ${kvHeads}.`);
-  return { ...rest, family, kvHeads, name: names[family] };
-}
+export { complete, countParams, flops, type GPTConfig, paramBytes, shapes } from "./gpt-config.ts";
+export { fromHF, toHF } from "./gpt-files.ts";
 
 /** Keys and values of what was read, a layer each [B, kvHeads, capacity, d]; the first `at` (int32 scalar) are written. */
 export interface Cache {
@@ -228,97 +163,6 @@ export function initGPT(cfg: GPTConfig, rng: Rng): Params {
     else params[key] = key.endsWith(".weight") ? tf.ones(shape) : tf.zeros(shape);
   }
   return params;
-}
-
-/** Names and shapes of the parameters, in the order of the model. */
-export function shapes(cfg: GPTConfig): Record<string, number[]> {
-  const { layers, dim, heads, kvHeads, headDim, ffn, ctx, vocab, name, ...kind } = complete(cfg);
-  const all: Record<string, number[]> = { [`${name.tokens}.weight`]: [vocab, dim] };
-  if (kind.positions === "learned") all["wpe.weight"] = [ctx, dim];
-  const norm = (name: string) => {
-    all[`${name}.weight`] = [dim];
-    if (kind.norm === "layer") all[`${name}.bias`] = [dim];
-  };
-  const lin = (name: string, out: number, into: number) => {
-    all[`${name}.weight`] = [out, into];
-    if (kind.bias) all[`${name}.bias`] = [out];
-  };
-  const [q, kv] = [heads * headDim, kvHeads * headDim];
-  for (let l = 0; l < layers; l++) {
-    const in_ = name.layer(l);
-    norm(`${in_}.${name.norms[0]}`);
-    name.qkv.forEach((part, i) => {
-      lin(`${in_}.${part}`, name.qkv.length === 1 ? q + 2 * kv : i ? kv : q, dim);
-    });
-    lin(`${in_}.${name.out}`, dim, q);
-    norm(`${in_}.${name.norms[1]}`);
-    if (kind.mlp === "swiglu") lin(`${in_}.${name.mlp.gate}`, ffn, dim);
-    lin(`${in_}.${name.mlp.up}`, ffn, dim);
-    lin(`${in_}.${name.mlp.down}`, dim, ffn);
-  }
-  norm(name.last);
-  if (!kind.tied) all["lm_head.weight"] = [vocab, dim];
-  return all;
-}
-
-/** Number of parameters; for GPT-2 V C + T C + L (12 C² + 13 C) + 2 C. */
-export function countParams(cfg: GPTConfig): number {
-  return Object.values(shapes(cfg)).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b), 0);
-}
-
-/** FLOPs of the matrix products of a forward pass over [batch, length]; a training step takes three times as many. */
-export function flops(cfg: GPTConfig, { batch = 1, length = cfg.ctx } = {}): number {
-  const { layers, dim, heads, headDim, vocab } = complete(cfg);
-  const inLayers = Object.entries(shapes({ ...cfg, tied: true })).filter(([name]) => !/^w[tp]e|embed/.test(name));
-  const weights = inLayers.reduce((sum, [, [out, into]]) => sum + (into ? out * into : 0), vocab * dim);
-  const attention = 4 * layers * batch * length ** 2 * heads * headDim; // scores and their product with the values
-  return 2 * batch * length * weights + attention;
-}
-
-/** Bytes of the parameters at `bits` a number. */
-export function paramBytes(cfg: GPTConfig, bits = 32): number {
-  return (countParams(cfg) * bits) / 8;
-}
-
-// GPT-2's file keeps these as [in, out], as its Conv1D layer does.
-const conv1d = /(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_gate|mlp\.c_proj)\.weight$/;
-
-/**
- * Parameters from the tensors of a Hugging Face file, checked against the configuration. For GPT-2 the number of heads is
- * enough: the file tells the rest.
- */
-export function fromHF(file: Params, of: number | GPTConfig): { params: Params; cfg: GPTConfig } {
-  const named: Params = {};
-  const llama = typeof of !== "number" && of.family === "llama";
-  for (const [name, tensor] of Object.entries(file)) {
-    const short = llama ? name : name.replace(/^transformer\./, "");
-    if (/\.attn\.(masked_)?bias$|rotary_emb\.inv_freq$/.test(short)) continue; // constants, which old files carry
-    named[short] = conv1d.test(short) ? tf.transpose(tensor) : tensor;
-  }
-  const cfg = typeof of === "number" ? gpt2Sizes(named, of) : of;
-  if (complete(cfg).tied) delete named["lm_head.weight"]; // the embedding once more
-  const wanted = shapes(cfg);
-  for (const [name, shape] of Object.entries(wanted)) {
-    const found = get(named, name).shape;
-    if (String(found) !== String(shape)) throw new Error(`gpt: ${name} is [${found}]; wanted [${shape}].`);
-  }
-  const foreign = Object.keys(named).find((name) => !wanted[name]);
-  if (foreign) throw new Error(`gpt: "${foreign}" is not a parameter of ${llama ? "this Llama" : "GPT-2"}.`);
-  return { params: Object.fromEntries(Object.keys(wanted).map((name) => [name, named[name]])), cfg };
-}
-
-function gpt2Sizes(named: Params, heads: number): GPTConfig {
-  const [vocab, dim] = get(named, "wte.weight").shape;
-  const [ctx] = get(named, "wpe.weight").shape;
-  const layers = new Set(Object.keys(named).flatMap((name) => /^h\.(\d+)\./.exec(name)?.[1] ?? [])).size;
-  return { layers, dim, heads, ctx, vocab };
-}
-
-/** The tensors as a Hugging Face file names and lays them out: `save(path, toHF(params))`. */
-export function toHF(params: Params): Params {
-  return Object.fromEntries(
-    Object.entries(params).map(([name, tensor]) => [name, conv1d.test(name) ? tf.transpose(tensor) : tensor]),
-  );
 }
 
 export interface SampleOptions {
