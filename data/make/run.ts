@@ -36,7 +36,17 @@ export function stopSignal(): AbortSignal {
   return stop.signal;
 }
 
-export async function familyOf(recipe: Recipe): Promise<Family> {
+const families = new Map<string, Promise<Family>>();
+
+/** A recipe with its text, which takes seconds to read: once for each recipe. */
+export function familyOf(recipe: Recipe): Promise<Family> {
+  const key = JSON.stringify(recipe);
+  const family = families.get(key) ?? read(recipe);
+  families.set(key, family);
+  return family;
+}
+
+async function read(recipe: Recipe): Promise<Family> {
   if (recipe.architecture === "bert") return maskedModel(recipe);
   if (recipe.architecture === "t5") return textToText(recipe);
   return languageModel(recipe);

@@ -34,7 +34,7 @@ const losses: Partial<Record<ZooId, number[]>> = {};
 const missing = (id: ZooId) => !existsSync(join(folder, `${id}.card.json`)); // npm run zoo has not made it
 
 describe("zoo", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let text: Corpus;
   let place: string;
 
