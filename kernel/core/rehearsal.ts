@@ -7,7 +7,7 @@ const patienceMs = 500;
 /** Returns what is to be called whenever the kernel has become idle. */
 export function createRehearsal(kernel: Kernel): () => void {
   let isOn = false;
-  let timer: NodeJS.Timeout | undefined;
+  let isWaiting = false;
   const rehearse = async () => {
     if (isOn) return;
     isOn = true;
@@ -22,6 +22,9 @@ export function createRehearsal(kernel: Kernel): () => void {
   };
   return () => {
     if (kernel.hasChecked) void rehearse();
-    else timer ??= setTimeout(rehearse, patienceMs).unref();
+    else if (!isWaiting) {
+      isWaiting = true;
+      setTimeout(rehearse, patienceMs).unref();
+    }
   };
 }
